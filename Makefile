@@ -1,0 +1,66 @@
+# Everything sets itself up: a virtual environment in .venv, filled once and again when pyproject.toml changes.
+# Needs Python 3.11 or later with venv, make, and the package index. No root.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+# The first of these that is new enough; `make PYTHON=/path/to/python3` overrides.
+PYTHON ?= $(shell for one in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$one" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$one"; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTEST_ARGS ?= -n auto --dist worksteal
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help run test lint format bench soak clean
+
+help:
+	@echo "make run      start a server on this machine and watch two folders being kept in step"
+	@echo "make test     the whole test suite        make lint   ruff and mypy"
+	@echo "make bench    measurements                make soak   the tests that run for minutes"
+	@echo "make format   let ruff mend what it can   make clean  remove everything that make made"
+
+run: $(READY)
+	@$(BIN)/python -m ops.demo
+
+test: $(READY)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+soak: $(READY)
+	@$(BIN)/python -m pytest -m soak
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(READY)
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+bench: $(READY)
+	@$(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV) .run build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A half-made environment has no stamp, so an interrupted set-up is simply done again.
+$(READY): pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "gobi needs Python 3.11 or later and found none. On Debian 12 and Raspberry Pi OS: sudo apt install python3 python3-venv" >&2; \
+		exit 1; \
+	fi
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "This Python cannot make virtual environments. Run: sudo apt install python3-venv   and then make again." >&2; \
+		exit 1; \
+	}
+	@[ -x $(BIN)/python ] && $(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+		echo "Making a virtual environment in $(VENV) (once)"; \
+		"$(PYTHON)" -m venv --clear $(VENV); \
+	}
+	@echo "Installing gobi and what it needs (once)"
+	@$(BIN)/python -m pip install --quiet --editable '.[client,dev]'
+	@touch $@

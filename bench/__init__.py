@@ -1,0 +1,1 @@
+"""gobi beside rsync and unison, in one run: see bench/README.md."""

@@ -1,0 +1,1 @@
+"""The reference client: keeps one folder in step with one vault."""

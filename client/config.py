@@ -1,0 +1,219 @@
+"""Which vault a folder belongs to, and the password for it.
+
+`DIR/.gobi/config.json` says which vault; the password is in a file of mode 0600 under the user's configuration folder,
+never in DIR, which people copy, share and back up. The password file repeats the address it was given for: a folder
+whose config.json was changed by somebody else does not get to send the password elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from client.ports import Stopped
+from sync.paths import is_device, is_name
+
+STATE = ".gobi"
+USAGE, CONFIG = 2, 78  # exit codes
+
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class BadUrl(ValueError):
+    """The message says what is wrong with the address and how it should look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """`id` names the password file; `insecure`: plain http beyond this machine was asked for."""
+
+    url: str
+    vault: str
+    user: str
+    device: str
+    insecure: bool
+    id: str
+
+    def same_vault(self, other: Config) -> bool:
+        return (self.url, self.vault) == (other.url, other.vault)
+
+
+def new_config(url: str, vault: str, user: str, device: str, insecure: bool) -> Config:
+    return Config(url, vault, user, device, insecure, secrets.token_hex(16))
+
+
+def state_folder(folder: Path) -> Path:
+    return folder / STATE
+
+
+# ------------------------------------------------------------------------------------------------------- the address
+
+
+def normalise_url(text: str, insecure: bool = False) -> str:
+    """`scheme://host[:port][/prefix]`, lower case, without the scheme's own port and without a trailing slash.
+
+    Raises BadUrl, also for plain http to anything but this machine unless `insecure`.
+    """
+    try:
+        parts = urlsplit(text.strip())
+        port = parts.port
+    except ValueError as error:
+        raise BadUrl(f"{text!r} is not an address: {error}") from None
+    host = parts.hostname
+    if parts.scheme not in ("http", "https") or not host:
+        raise BadUrl(f"{text!r} is not an address; write it like https://pi.example.org or http://127.0.0.1:8787")
+    if parts.username is not None or parts.password is not None:
+        raise BadUrl("leave user and password out of the address: give --user, and gobi asks for the password")
+    if parts.query or parts.fragment:
+        raise BadUrl("leave out everything from '?' or '#' on: the address is the server's, not a page's")
+    if parts.scheme == "http" and not insecure and not is_loopback(host):
+        raise BadUrl(
+            f"http://{host} would send password and files unencrypted; use https, or add --insecure if you trust "
+            "every machine on the way"
+        )
+    shown = f"[{host}]" if ":" in host else host
+    own_port = 443 if parts.scheme == "https" else 80
+    place = shown if port in (None, own_port) else f"{shown}:{port}"
+    return f"{parts.scheme}://{place}{parts.path.rstrip('/')}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` can only be this machine: 127.0.0.0/8, ::1, localhost and names under it (RFC 6761)."""
+    host = host.rstrip(".").lower()
+    if host == "localhost" or host.endswith(".localhost") or host == "::1":
+        return True
+    parts = host.split(".")
+    return len(parts) == 4 and parts[0] == "127" and all(part.isdigit() and int(part) < 256 for part in parts)
+
+
+# ------------------------------------------------------------------------------------------------- what a folder is
+
+
+def load(folder: Path) -> Config:
+    """The folder's own word on where it belongs. Raises Stopped."""
+    if not folder.is_dir():
+        raise Stopped(f"{shown(folder)} is not a folder; is its disk mounted?", USAGE)
+    path = state_folder(folder) / "config.json"
+    try:
+        row = json.loads(path.read_bytes())
+        config = Config(**{name: row[name] for name in Config.__slots__})
+    except FileNotFoundError:
+        raise Stopped(f"{shown(folder)} is not connected; run: gobi connect {shown(folder)} URL VAULT", USAGE) from None
+    except OSError as error:
+        raise Stopped(f"{shown(path)} cannot be read: {error.strerror}; mend its permissions", CONFIG) from None
+    except (ValueError, TypeError, KeyError):
+        raise _broken(path) from None
+    if not _sound(config):
+        raise _broken(path)
+    try:
+        if normalise_url(config.url, config.insecure) != config.url:
+            raise _broken(path)
+    except BadUrl as error:
+        raise Stopped(f"{shown(path)}: {error}", CONFIG) from None
+    return config
+
+
+def find(folder: Path) -> Config | None:
+    """As load, but None for a folder that is not connected, or whose config is broken past telling."""
+    try:
+        return load(folder)
+    except Stopped:
+        return None
+
+
+def save(folder: Path, config: Config, password: str) -> None:
+    """Binds the folder: first the password, then the folder's word. Raises Stopped."""
+    secret = {"url": config.url, "user": config.user, "folder": str(folder), "password": password}
+    try:
+        home = _password_file(config.id).parent
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(_password_file(config.id), secret)
+        state_folder(folder).mkdir(mode=0o700, exist_ok=True)
+        _write(state_folder(folder) / "config.json", asdict(config))
+    except OSError as error:
+        raise Stopped(f"cannot write {shown(Path(error.filename or folder))}: {error.strerror}", CONFIG) from None
+
+
+def password(folder: Path, config: Config) -> str:
+    """Raises Stopped where it is lost, or was given for another server or user."""
+    again = f"run gobi connect {shown(folder)} {config.url} {config.vault} --user {config.user} again"
+    path = _password_file(config.id)
+    try:
+        row = json.loads(path.read_bytes())
+        given_for = (row["url"], row["user"])
+        secret = row["password"]
+    except FileNotFoundError:
+        raise Stopped(f"the password for {shown(folder)} is not on this machine; {again}", CONFIG) from None
+    except OSError as error:
+        raise Stopped(f"{shown(path)} cannot be read: {error.strerror}; {again}", CONFIG) from None
+    except (ValueError, TypeError, KeyError):
+        raise Stopped(f"{shown(path)} is damaged; {again}", CONFIG) from None
+    if given_for != (config.url, config.user) or not isinstance(secret, str):
+        raise Stopped(
+            f"the password was given for {given_for[0]}, and {shown(folder)} now names {config.url}; if that is right, "
+            f"{again}",
+            CONFIG,
+        )
+    return secret
+
+
+def forget_password(config: Config) -> None:
+    _password_file(config.id).unlink(missing_ok=True)
+
+
+def default_device() -> str:
+    """This machine's name, made printable ASCII."""
+    name = "".join(letter if "!" <= letter <= "~" else "-" for letter in os.uname().nodename)[:64]
+    return name or "device"
+
+
+def shown(path: Path | str) -> str:
+    """A name for a terminal or a log: control characters and broken bytes are escaped, so it stays one harmless line."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def _password_file(config_id: str) -> Path:
+    home = os.environ.get("XDG_CONFIG_HOME", "")
+    # The XDG Base Directory Specification: a relative path is to be ignored.
+    base = Path(home) if home.startswith("/") else Path.home() / ".config"
+    return base / "gobi" / "passwords" / config_id
+
+
+def _sound(config: Config) -> bool:
+    texts = (config.url, config.vault, config.user, config.device, config.id)
+    return (
+        all(isinstance(text, str) for text in texts)
+        and isinstance(config.insecure, bool)
+        and is_name(config.vault)
+        and is_name(config.user)
+        and is_device(config.device)
+        and _ID.fullmatch(config.id) is not None
+    )
+
+
+def _broken(path: Path) -> Stopped:
+    return Stopped(f"{shown(path)} is damaged; run gobi connect again, which mends it and loses nothing", CONFIG)
+
+
+def _write(path: Path, value: object) -> None:
+    """All or nothing, and readable by the owner alone."""
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(value, file, indent=1)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def with_device(config: Config, device: str, insecure: bool) -> Config:
+    return replace(config, device=device, insecure=insecure)

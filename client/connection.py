@@ -1,0 +1,257 @@
+"""One kept-alive HTTP/1.1 connection that survives what networks do, and says plainly what it could not survive.
+
+Built on http.client because the command's start-up is part of the product: it loads in half of urllib3's time. Every
+request of the protocol may be repeated (docs/protocol.md, section 2), which is what makes the retries here sound.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from client.ports import ServerAway, ServerRefused
+from sync.model import Json
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+PIECE = 256 * 1024  # bytes read or sent at a time
+CONNECT_TIMEOUT = 10.0  # seconds
+# Seconds without a byte. A server that makes 256 MiB durable on an SD card is silent for a while.
+TIMEOUT = 120.0
+PATIENCE = 30.0  # seconds that one request may spend on a server that asks to come back later
+DEFAULT_WAIT = 2.0  # where it does not say when
+
+_BUSY = (429, 502, 503, 504)
+
+
+class SlowDown(ServerAway):
+    """The server is there and asks for patience: too many requests, or too many failed sign-ins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a request sends: `length` bytes. `pieces` is called again, from the start, when a request is repeated."""
+
+    length: int
+    pieces: Callable[[], Iterable[bytes]]
+    type: str = "application/octet-stream"
+
+    @classmethod
+    def of_json(cls, value: Json) -> Body:
+        encoded = json.dumps(value, separators=(",", ":")).encode()
+        return cls(len(encoded), lambda: (encoded,), "application/json")
+
+
+class Connection:
+    """Not for use by several threads. The server is reached with the first request, and again when it must be."""
+
+    def __init__(
+        self,
+        url: str,
+        user: str,
+        password: str,
+        device: str,
+        *,
+        timeout: float = TIMEOUT,
+        patience: float = PATIENCE,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`url` as client.config.normalise_url gives it. `timeout` and `patience` in seconds."""
+        parts = urlsplit(url)
+        self._who = (url, user, password, device)
+        self._url = url
+        self._host = parts.hostname or ""
+        self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._prefix = parts.path
+        self._tls = parts.scheme == "https"
+        self._context: SSLContext | None = None
+        self._headers = {
+            "Authorization": "Basic " + b64encode(f"{user}:{password}".encode()).decode(),
+            "Gobi-Device": device,
+            "Accept-Encoding": "identity",
+            "User-Agent": "gobi",
+        }
+        self._timeout = timeout
+        self._patience = patience
+        self.sleep = sleep
+        self._http: HTTPConnection | None = None
+        self._response: HTTPResponse | None = None
+
+    def another(self) -> Connection:
+        """A second connection to the same place, with nothing shared."""
+        return Connection(*self._who, timeout=self._timeout, patience=self._patience, sleep=self.sleep)
+
+    def close(self) -> None:
+        if self._http is not None:
+            self._http.close()
+        if self._response is not None:
+            self._response.close()
+        self._http = self._response = None
+
+    def json(self, method: str, target: str, body: Body | None = None, headers: dict[str, str] | None = None) -> Json:
+        """The answer's JSON object. Raises as `request` does."""
+        response = self.request(method, target, body, headers)
+        with self.reading():
+            raw = response.read()
+        return self._object(raw, response)
+
+    def request(
+        self, method: str, target: str, body: Body | None = None, headers: dict[str, str] | None = None
+    ) -> HTTPResponse:
+        """A successful answer (2xx), its body not read yet; what is left of it is dropped by the next request.
+
+        `target` begins with "/v1" and is percent-encoded. Raises ServerAway (SlowDown after a 429), ServerRefused.
+        """
+        waited = 0.0
+        while True:
+            response = self._exchange(method, target, body, headers or {})
+            if response.status not in _BUSY:
+                break
+            wait = _retry_after(response)
+            refused = self._refusal(response)
+            waited += wait
+            if waited > self._patience:
+                raise _away(refused, wait)
+            self.sleep(wait)
+        if not 200 <= response.status < 300:
+            raise self._refusal(response)
+        return response
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Around reading an answer's body: a connection that breaks there becomes ServerAway."""
+        try:
+            yield
+        except (OSError, HTTPException) as error:
+            self.close()
+            raise ServerAway(self._unreachable(error)) from error
+
+    def _exchange(self, method: str, target: str, body: Body | None, headers: dict[str, str]) -> HTTPResponse:
+        if self._response is not None and not self._response.isclosed():
+            self.close()  # the answer before was not read to its end: this connection cannot carry another
+        reused = self._http is not None and self._http.sock is not None
+        try:
+            return self._once(method, target, body, headers)
+        except TimeoutError as error:
+            raise ServerAway(self._unreachable(error)) from error
+        except (OSError, HTTPException) as error:
+            # A server closes idle connections whenever it likes: no answer on an old one means "connect again".
+            if not reused:
+                raise ServerAway(self._unreachable(error)) from error
+        try:
+            return self._once(method, target, body, headers)
+        except (OSError, HTTPException) as error:
+            raise ServerAway(self._unreachable(error)) from error
+
+    def _once(self, method: str, target: str, body: Body | None, headers: dict[str, str]) -> HTTPResponse:
+        http = self._connected()
+        try:
+            http.putrequest(method, self._prefix + target, skip_accept_encoding=True)
+            for name, value in (self._headers | headers).items():
+                http.putheader(name, value)
+            if body is not None:
+                http.putheader("Content-Type", body.type)
+                http.putheader("Content-Length", str(body.length))
+            http.endheaders()
+            if body is not None:
+                _send(http, body)
+            self._response = http.getresponse()
+        except BaseException:
+            self.close()  # half a request may be on the wire
+            raise
+        return self._response
+
+    def _connected(self) -> HTTPConnection:
+        if self._http is None:
+            timeout = min(CONNECT_TIMEOUT, self._timeout)
+            if self._tls:
+                self._http = HTTPSConnection(self._host, self._port, timeout=timeout, context=self._trust())
+            else:
+                self._http = HTTPConnection(self._host, self._port, timeout=timeout)
+        if self._http.sock is None:
+            self._open(self._http)
+        return self._http
+
+    def _open(self, http: HTTPConnection) -> None:
+        http.connect()  # sets TCP_NODELAY
+        http.sock.settimeout(self._timeout)
+
+    def _trust(self) -> SSLContext:
+        if self._context is None:
+            import ssl
+
+            self._context = ssl.create_default_context()  # SSL_CERT_FILE and SSL_CERT_DIR name further authorities
+        return self._context
+
+    def _refusal(self, response: HTTPResponse) -> ServerRefused:
+        """The problem (RFC 9457) in an answer, or words for an answer that is not gobi's."""
+        with self.reading():
+            raw = response.read(PIECE)
+        status = response.status
+        try:
+            problem = self._object(raw, response)
+            return ServerRefused(status, str(problem["code"]), str(problem.get("detail") or problem["title"]), problem)
+        except (ServerRefused, KeyError):
+            pass
+        location = response.headers.get("Location")
+        if 300 <= status < 400 and location:
+            return ServerRefused(status, "redirected", f"{self._url} sends on to {location}; connect to that address")
+        return self._no_gobi(response)
+
+    def _object(self, raw: bytes, response: HTTPResponse) -> Json:
+        try:
+            value = json.loads(raw)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise self._no_gobi(response)
+        return value
+
+    def _no_gobi(self, response: HTTPResponse) -> ServerRefused:
+        said = f"{self._url} answered {response.status} {response.reason}, and not as a gobi server does"
+        return ServerRefused(response.status, f"http-{response.status}", f"{said}; check the address and any proxy")
+
+    def _unreachable(self, error: Exception) -> str:
+        from ssl import SSLCertVerificationError
+
+        if isinstance(error, SSLCertVerificationError):
+            return (
+                f"the certificate of {self._url} is not trusted ({error.verify_message}); where the server has its own "
+                "authority, set SSL_CERT_FILE to that authority's certificate"
+            )
+        if isinstance(error, TimeoutError):
+            return f"{self._url} does not answer; nothing is lost, try again later"
+        reason = getattr(error, "strerror", None) or "the connection was cut"
+        return f"cannot reach {self._url} ({reason}); nothing is lost, try again when the server runs"
+
+
+def _send(http: HTTPConnection, body: Body) -> None:
+    pieces = iter(body.pieces())
+    for piece in pieces:
+        try:
+            http.send(piece)
+        except TimeoutError:
+            raise
+        except OSError:
+            # A server that refuses early closes before everything was sent. Its answer, if there is one, says why; if
+            # there is none, reading it fails in turn.
+            return
+
+
+def _retry_after(response: HTTPResponse) -> float:
+    """Seconds. The other form that RFC 9110 allows, a date, would need a clock that both sides agree on."""
+    value = response.headers.get("Retry-After", "").strip()
+    return float(value) if value.isascii() and value.isdigit() else DEFAULT_WAIT
+
+
+def _away(refused: ServerRefused, wait: float) -> ServerAway:
+    kind = SlowDown if refused.status == 429 else ServerAway
+    return kind(f"{refused}; nothing is lost, try again in {wait:.0f} s", wait)

@@ -1,0 +1,233 @@
+"""The protocol over HTTP: client.ports.Transport for one vault (docs/protocol.md, sections 3 to 6 and 8)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from http.client import HTTPResponse
+from typing import BinaryIO
+from urllib.parse import quote
+
+from client.connection import PIECE, Body, Connection
+from client.ports import LocalChange, Pushed, Result, ServerAway, ServerRefused, SyncAnswer
+from sync import bundle
+from sync.model import Action, Change, Json, Version
+
+CUTS = 3  # how often in a row a download may be cut without a single new byte before it is given up
+
+# What the server says about a whole vault or about itself; anything else it refuses is about the one file.
+_NOT_ABOUT_THE_FILE = (401, 403, 404, 500)
+
+
+class HttpTransport:
+    """One vault over one connection. Not for use by several threads: `another()` makes a second one."""
+
+    def __init__(self, connection: Connection, vault: str) -> None:
+        self._connection = connection
+        self._name = vault
+        self._vault = "/v1/vaults/" + quote(vault, safe="")
+
+    def another(self) -> HttpTransport:
+        """The same vault over a connection of its own."""
+        return HttpTransport(self._connection.another(), self._name)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    # -- the vault
+
+    def vault(self) -> Json:
+        return self._connection.json("GET", self._vault)
+
+    def create_vault(self) -> None:
+        """Makes the vault, or does nothing for a member. Raises ServerRefused `name-taken`."""
+        self._connection.json("PUT", self._vault)
+
+    def conflicts(self) -> list[Json]:
+        rows: list[Json] = self._connection.json("GET", f"{self._vault}/conflicts")["conflicts"]
+        return rows
+
+    # -- metadata
+
+    def sync(self, cursor: str, changes: Sequence[Change], last: bool, limit: int) -> SyncAnswer:
+        rows = [change.to_json() for change in changes]
+        asked = Body.of_json({"cursor": cursor, "changes": rows, "last": last, "limit": limit})
+        answer = self._connection.json("POST", f"{self._vault}/sync", asked)
+        return SyncAnswer([Action.from_json(row) for row in answer["actions"]], answer["cursor"], answer["more"])
+
+    # -- sending
+
+    def push(self, changes: Sequence[Change], bodies: dict[str, bytes], keep: bool) -> Pushed:
+        manifest = json.dumps({"changes": [change.to_json() for change in changes]}, separators=(",", ":")).encode()
+        entries = [("manifest.json", 0, manifest)]
+        entries += [(c.path, c.mtime or 0, bodies[c.path]) for c in changes if c.kind == "put" and c.path in bodies]
+        length = sum(bundle.encoded_size(path, len(body), mtime) for path, mtime, body in entries) + len(bundle.END)
+        asked = Body(length, lambda: _joined(_archive(entries)), "application/x-tar")
+        on_conflict = "keep" if keep else "fail"
+        answer = self._connection.json("POST", f"{self._vault}/push?on_conflict={on_conflict}", asked)
+        return Pushed([_result(row) for row in answer["results"]], answer.get("after"), answer.get("cursor"))
+
+    def put(self, change: Change, body: BinaryIO, keep: bool) -> Pushed:
+        headers = {"Gobi-Hash": change.hash or ""}
+        if change.mtime is not None:
+            headers["Gobi-Mtime"] = str(change.mtime)
+        if change.base is None:
+            headers["If-None-Match"] = "*"
+        else:
+            headers["If-Match"] = f'"{change.base}"'
+        target = self._file(change.path) + ("?on_conflict=keep" if keep else "")
+        asked = Body(change.size, lambda: _file_pieces(change, body))
+        try:
+            answer = self._connection.json("PUT", target, asked, headers)
+        except ServerRefused as no:
+            if no.status in _NOT_ABOUT_THE_FILE:
+                raise
+            head = no.problem.get("head") or no.problem.get("version")
+            refused = Result(change.path, "rejected", code=no.code, head=Version.from_json(head) if head else None)
+            return Pushed([refused], None, None)
+        if "conflict" in answer:
+            head = answer.get("head")
+            kept = Result(
+                change.path, "conflict", conflict=answer["conflict"], head=Version.from_json(head) if head else None
+            )
+            return Pushed([kept], None, None)
+        stored = Result(change.path, "stored", version=Version.from_json(answer))
+        return Pushed([stored], answer.get("after"), answer.get("cursor"))
+
+    # -- fetching
+
+    def pull(self, wanted: Sequence[Version]) -> Iterator[tuple[Version, Iterator[bytes]]]:
+        """Raises ServerRefused before the first body where any is unknown: `not-found`, its problem with `missing`."""
+        asked = Body.of_json({"files": [{"path": version.path, "stamp": version.stamp} for version in wanted]})
+        response = self._connection.request("POST", f"{self._vault}/pull", asked)
+        events = self._events(response, wanted)
+        for version in wanted:
+            entry = next(events, None)
+            if not isinstance(entry, bundle.Entry) or entry.path != version.path:
+                raise ServerAway("the server sent other files than it was asked for; sync again")
+            body = _entry_pieces(entry, events)
+            yield version, body
+            for _ in body:  # a body left unread must not pass for the next entry
+                pass
+        if next(events, None) is not None:
+            raise ServerAway("the server sent other files than it was asked for; sync again")
+
+    def get(self, version: Version) -> Iterator[bytes]:
+        """Goes on where it was cut (RFC 9110, sections 14.2 and 13.1.5), as long as each attempt brings something."""
+        target = f"{self._file(version.path)}?stamp={version.stamp}"
+        received = cuts = 0
+        while True:
+            before = received
+            try:
+                for piece in self._download(target, version, received):
+                    received += len(piece)
+                    yield piece
+                if received >= version.size:
+                    return
+                cut = ServerAway(f"the download of {version.path!r} was cut off; sync again to go on")
+            except ServerAway as error:
+                cut = error
+            cuts = cuts + 1 if received == before else 0
+            if cuts == CUTS or cut.retry_after is not None:
+                raise cut
+            self._connection.sleep(cuts)
+
+    def _download(self, target: str, version: Version, start: int) -> Iterator[bytes]:
+        """The body from byte `start` on, as far as it comes. Never more than the version's size."""
+        wish = {"Range": f"bytes={start}-", "If-Range": f'"{version.stamp}"'} if start else {}
+        response = self._connection.request("GET", target, headers=wish)
+        skip = (
+            0 if response.status == 206 else start
+        )  # a stamp names one body: a whole answer begins with the same bytes
+        left = version.size - start
+        announced = response.length
+        if announced is not None and announced != left + skip:
+            said = f"the server holds {announced} bytes of {version.path!r} where {left + skip} were expected"
+            raise ServerRefused(response.status, "length-mismatch", f"{said}; run gobi check on the server")
+        while piece := self._read(response):
+            if skip >= len(piece):
+                skip -= len(piece)
+                continue
+            yield piece[skip : skip + left]
+            left -= len(piece) - skip
+            skip = 0
+
+    def _events(self, response: HTTPResponse, wanted: Sequence[Version]) -> Iterator[bundle.Event]:
+        room = sum(version.size + len(version.path) * 4 + 4096 for version in wanted) + PIECE
+        reader = bundle.BundleReader(max_entries=len(wanted), max_total=room)
+        try:
+            while data := self._read(response):
+                yield from reader.feed(data)
+            reader.close()
+        except bundle.BundleError as error:
+            raise ServerAway(f"the server's answer was damaged on the way ({error}); sync again") from error
+
+    def _read(self, response: HTTPResponse) -> bytes:
+        with self._connection.reading():
+            return response.read(PIECE)
+
+    def _file(self, path: str) -> str:
+        return f"{self._vault}/files/{quote(path)}"
+
+
+def _archive(entries: Iterable[tuple[str, int, bytes]]) -> Iterator[bytes]:
+    for path, mtime, body in entries:
+        yield bundle.header(path, len(body), mtime)
+        yield body
+        yield bundle.padding(len(body))
+    yield bundle.END
+
+
+def _joined(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces worth a system call each."""
+    waiting: list[bytes] = []
+    size = 0
+    for part in parts:
+        waiting.append(part)
+        size += len(part)
+        if size >= PIECE:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)
+
+
+def _file_pieces(change: Change, body: BinaryIO) -> Iterator[bytes]:
+    """Exactly the announced size. Raises LocalChange where the file has become shorter or cannot be read."""
+    left = change.size
+    try:
+        body.seek(0)
+        while left:
+            piece = body.read(min(PIECE, left))
+            if not piece:
+                raise LocalChange(f"{change.path!r} became shorter while it was sent")
+            left -= len(piece)
+            yield piece
+    except OSError as error:
+        raise LocalChange(f"{change.path!r} cannot be read: {error.strerror}") from error
+
+
+def _entry_pieces(entry: bundle.Entry, events: Iterator[bundle.Event]) -> Iterator[bytes]:
+    if entry.body is not None:
+        if entry.body:
+            yield entry.body
+        return
+    for event in events:
+        if not isinstance(event, bundle.Piece):
+            break
+        yield event.data
+        if event.last:
+            return
+    raise ServerAway(f"the download of {entry.path!r} was cut off; sync again")
+
+
+def _result(row: Json) -> Result:
+    version, head = row.get("version"), row.get("head")
+    return Result(
+        row["path"],
+        row["status"],
+        Version.from_json(version) if version else None,
+        row.get("conflict"),
+        row.get("code"),
+        Version.from_json(head) if head else None,
+    )

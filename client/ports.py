@@ -1,0 +1,202 @@
+"""What the engine needs from outside: a file system, a server, a clock. A simulator can stand in for all three.
+
+Paths are vault paths (docs/protocol.md, section 1) unless a name says `local`. Times are nanoseconds since 1970 on
+the file system's side and microseconds on the server's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, NamedTuple, Protocol
+
+from sync.model import Action, Change, Json, Version
+
+SMALL = 8 * 1024 * 1024
+"""Files up to this size (bytes) travel in bundles and are held in memory; larger ones are streamed alone."""
+
+
+class Entry(NamedTuple):
+    """A regular file as the file system shows it. Two equal entries mean: not touched in between."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Something in the folder that cannot be synced, and why, in words for the user. `name` is printable.
+
+    `path`: its vault path, where it has one. What lies there and below is unknown: neither missing nor deleted.
+    """
+
+    name: str
+    reason: str
+    path: str | None = None
+
+
+class Stopped(Exception):
+    """The client cannot go on. The message says what is wrong and what to do next; `exit_code` is the command's."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class LocalChange(Exception):
+    """The local file is not what it was when the decision was made: decide again."""
+
+
+class Blocked(Exception):
+    """The file system cannot hold this (a folder in the way, no room, no permission, a name it does not take)."""
+
+
+class NoRoom(Blocked):
+    """The disk is full: nothing else will fit either."""
+
+
+class FileSystem(Protocol):
+    """One folder. Never follows a symbolic link, never leaves the folder, never shows `.gobi`."""
+
+    def scan(self) -> tuple[list[Entry], list[Skipped]]:
+        """All regular files that are not ignored, and what had to be skipped. Reads `.gobiignore` anew.
+
+        Raises Stopped where `.gobiignore` cannot be read or understood.
+        """
+
+    @property
+    def rules(self) -> str:
+        """Names the ignore patterns that the latest scan went by; "" for none."""
+
+    def ignored(self, path: str) -> bool: ...
+
+    def stat(self, path: str) -> Entry | None:
+        """None where no regular file is there. Raises Blocked where the place cannot be reached."""
+
+    def open(self, path: str) -> BinaryIO:
+        """Raises LocalChange where it is gone, Blocked where it cannot be read."""
+
+    def read(self, path: str) -> tuple[Entry, bytes]:
+        """A file's bytes and the entry they belong to. Raises Blocked.
+
+        Raises LocalChange where it is gone, changed meanwhile, or is larger than SMALL.
+        """
+
+    def digest(self, path: str) -> tuple[Entry, str]:
+        """The SHA-256 and the entry it belongs to. Raises LocalChange, Blocked."""
+
+    def stage(self, chunks: Iterable[bytes]) -> str:
+        """Writes a temporary file inside `.gobi`; returns its handle.
+
+        Raises Blocked (NoRoom), and whatever `chunks` raises; then it leaves nothing.
+        """
+
+    def unstage(self, handle: str) -> None: ...
+
+    def flush(self) -> None:
+        """Everything staged, and every name changed so far, survives power loss once this returns. Raises Blocked."""
+
+    def install(self, handle: str, path: str, mtime_us: int | None, expected: Entry | None, trash: bool) -> Entry:
+        """Moves a staged, flushed file to `path`, whose present file must still be `expected` (None: must not exist).
+
+        With `trash` the replaced file goes to `.gobi/trash/` first. Returns the new entry. The handle is used up, also
+        where this raises LocalChange or Blocked.
+        """
+
+    def remove(self, path: str, expected: Entry, trash: bool) -> None:
+        """Removes the file, and folders that this leaves empty. Raises LocalChange, Blocked."""
+
+    def rename(self, path: str, to: str, expected: Entry) -> Entry:
+        """Raises LocalChange, Blocked (`to` exists)."""
+
+
+class ServerAway(Exception):
+    """No server, no network, or it asked to come back later. `retry_after` in seconds where it said so."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ServerRefused(Exception):
+    """The server said a clear no: HTTP status, the protocol's code word, its words, and the parsed problem."""
+
+    def __init__(self, status: int, code: str, detail: str, problem: Json | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.problem = problem or {}
+
+
+@dataclass(frozen=True, slots=True)
+class SyncAnswer:
+    actions: list[Action]
+    cursor: str
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one pushed change. `status` and `code` as in section 6; `head` where the server told it."""
+
+    path: str
+    status: str
+    version: Version | None = None
+    conflict: Json | None = None
+    code: str | None = None
+    head: Version | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """`after` and `cursor` are None unless a client standing at `after` may move to `cursor`."""
+
+    results: list[Result]
+    after: str | None
+    cursor: str | None
+
+
+class Transport(Protocol):
+    """One vault on one server. Every method may be repeated. Raises ServerAway, ServerRefused."""
+
+    def sync(self, cursor: str, changes: Sequence[Change], last: bool, limit: int) -> SyncAnswer: ...
+
+    def push(self, changes: Sequence[Change], bodies: dict[str, bytes], keep: bool) -> Pushed:
+        """Puts and deletes in one request; `bodies` by path, for those puts whose bytes are sent along."""
+
+    def put(self, change: Change, body: BinaryIO, keep: bool) -> Pushed:
+        """One large file, streamed. A 412, path-taken or other clear no comes back as one `rejected` result."""
+
+    def pull(self, wanted: Sequence[Version]) -> Iterator[tuple[Version, Iterator[bytes]]]:
+        """Bodies in order, each to be read before the next. Verifying them is the caller's."""
+
+    def get(self, version: Version) -> Iterator[bytes]:
+        """One large body, streamed."""
+
+    def vault(self) -> Json:
+        """`GET /v1/vaults/{vault}`."""
+
+    def conflicts(self) -> list[Json]: ...
+
+
+class Clock(Protocol):
+    def time_ns(self) -> int: ...
+
+    def boot_ns(self) -> int:
+        """When this machine started, by its present clock; 0 where that is unknown."""
+
+    def today(self) -> str:
+        """The local date, YYYY-MM-DD."""
+
+
+class Progress(Protocol):
+    def start(self, what: str, files: int, size: int) -> None: ...
+
+    def advance(self, files: int, size: int) -> None: ...
+
+    def done(self) -> None: ...
+
+

@@ -1,0 +1,289 @@
+"""The contracts of the three places where things are kept, with their promises in words.
+
+Every backend passes the one contract suite in tests/contract/. All methods may be called from many threads or
+greenlets at once. A failure of the store itself is raised as Unavailable, MetadataFull or DiskFull, never as the
+driver's own error; after any exception nothing was changed unless the method says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, Literal, Protocol, TypeVar
+
+from sync.model import Conflict, Version
+from sync.plan import Facts
+
+T = TypeVar("T")
+
+Role = Literal["read", "write", "owner"]
+RANK: dict[Role, int] = {"read": 1, "write": 2, "owner": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Vault:
+    """A vault as it stood at one moment.
+
+    `id` is internal and never reused: a vault made again under the name is another vault. `clock` is the stamp of
+    the last version ever committed (0: none), `purge_mark` the highest stamp ever purged. `files` and `bytes` count
+    live files; `stored` the bytes of all bodies kept, each once.
+    """
+
+    id: str
+    name: str
+    epoch: str
+    clock: int
+    purge_mark: int
+    members: dict[str, Role]
+    files: int = 0
+    bytes: int = 0
+    stored: int = 0
+    conflicts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person. `password` is the argon2 hash; None for one who cannot sign in."""
+
+    name: str
+    password: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What `facts` is asked about one path: the reported base and the hashes that may settle it."""
+
+    path: str
+    base: int | None
+    hashes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Totals:
+    """By how much a transaction changes the vault's counters."""
+
+    files: int = 0
+    bytes: int = 0
+    stored: int = 0
+
+
+class Transaction(Protocol):
+    """The inside of `Metadata.transact`: one vault, locked against every other writer."""
+
+    @property
+    def vault(self) -> Vault:
+        """The vault as the transaction found it."""
+
+    @property
+    def first_stamp(self) -> int:
+        """The stamp for the first version appended: max(clock + 1, the database's now in µs)."""
+
+    def heads(self, paths: Collection[str]) -> dict[str, Version]:
+        """The newest version of each path that has one, tombstones included."""
+
+    def live_below(self, paths: Collection[str], excluding: Collection[str] = ()) -> dict[str, Version]:
+        """For each path that has a live path below it (`path/…`) that is not in `excluding`: one of those."""
+
+    def find(self, wanted: Collection[tuple[str, int]]) -> dict[tuple[str, int], Version]:
+        """The versions with these (path, stamp); those that are unknown are left out."""
+
+    def append(self, versions: Sequence[Version], totals: Totals) -> None:
+        """Adds to the log. Stamps are consecutive and begin at `first_stamp`. At most once a transaction."""
+
+    def conflict(self, conflict_id: str) -> Conflict | None: ...
+
+    def conflicts_on(self, paths: Collection[str]) -> list[Conflict]:
+        """Every conflict on these paths, open and settled, oldest first."""
+
+    def save_conflict(self, conflict: Conflict) -> None:
+        """Adds or replaces the record with this id, and keeps the vault's count of open ones right."""
+
+
+class Metadata(Protocol):
+    """Users, vaults, and one log of versions a vault.
+
+    Order: when a reader has seen a version, none with a smaller or equal stamp appears in that vault afterwards.
+    Acknowledged is durable: a method that returned survives kill -9 and power loss.
+    """
+
+    # -- service
+
+    def ping(self) -> None:
+        """Raises Unavailable where the database does not answer within 3 s."""
+
+    def close(self) -> None: ...
+
+    def secret(self) -> bytes:
+        """32 random bytes, made once for the database and the same for every worker: signs sessions."""
+
+    # -- people
+
+    def add_user(self, name: str, password: str) -> None:
+        """`password` is a hash. Raises NameTaken."""
+
+    def set_password(self, name: str, password: str) -> None:
+        """Raises NotFound."""
+
+    def remove_user(self, name: str) -> None:
+        """Also takes the user out of every vault. Raises NotFound; LastOwner, where a vault would lose its last."""
+
+    def user(self, name: str) -> User | None: ...
+
+    def users(self) -> list[User]:
+        """By name."""
+
+    # -- vaults
+
+    def create_vault(self, name: str, owner: str) -> Vault:
+        """Raises NameTaken where the name is in use, NotFound where the user is unknown."""
+
+    def vault(self, name: str) -> Vault | None: ...
+
+    def vaults(self, member: str | None = None) -> list[Vault]:
+        """By name; those of one member, or all."""
+
+    def set_member(self, vault_id: str, user: str, role: Role) -> None:
+        """Raises NotFound (vault or user), LastOwner. May be repeated."""
+
+    def remove_member(self, vault_id: str, user: str) -> None:
+        """Raises NotFound, LastOwner."""
+
+    def remove_vault(self, vault_id: str) -> None:
+        """The vault, its log and its conflicts. Raises NotFound."""
+
+    # -- reading the log. A vault id that is unknown reads as an empty log.
+
+    def heads(self, vault_id: str, paths: Collection[str]) -> dict[str, Version]:
+        """As in Transaction."""
+
+    def find(self, vault_id: str, wanted: Collection[tuple[str, int]]) -> dict[tuple[str, int], Version]:
+        """As in Transaction."""
+
+    def has_stamp(self, vault_id: str, stamp: int) -> bool:
+        """Whether a version of this log has the stamp."""
+
+    def changes(self, vault_id: str, after: int, limit: int) -> list[Version]:
+        """Versions with stamp > `after`, in stamp order."""
+
+    def live(self, vault_id: str, *, at: int, after: str = "", prefix: str = "", limit: int) -> list[Version]:
+        """Paths by byte order above `after`: those live at moment `at`, each as it was then."""
+
+    def listing(self, vault_id: str, *, at: int, after: str, limit: int) -> tuple[list[Version], str | None]:
+        """A page of a first listing: heads that are live and not newer than `at`, above path `after`.
+
+        Returns the page and the path to go on after, or None at the end.
+        """
+
+    def history(self, vault_id: str, path: str, *, before: int | None, limit: int) -> list[Version]:
+        """Newest first, with stamp < `before` where given."""
+
+    def facts(self, vault_id: str, queries: Sequence[Query]) -> dict[str, Facts]:
+        """What sync.plan needs, for every path asked: head, settled base, purge mark. A bounded number of commands."""
+
+    # -- conflicts
+
+    def conflict(self, vault_id: str, conflict_id: str) -> Conflict | None: ...
+
+    def open_conflicts(self, vault_id: str) -> list[Conflict]:
+        """Oldest first."""
+
+    # -- writing
+
+    def transact(self, vault_id: str, work: Callable[[Transaction], T]) -> T:
+        """Runs `work` against the locked vault and commits what it did, or nothing at all.
+
+        `work` must be repeatable: it runs again where the database asks for it. Its exceptions roll back and come out
+        as they are. Where it appends nothing the clock stays. Raises NotFound for an unknown vault.
+        """
+
+    def set_purge_mark(self, vault_id: str, stamp: int) -> None:
+        """Raises the purge mark to `stamp`; never lowers it."""
+
+    def renew_epoch(self, vault_id: str) -> str:
+        """Gives the vault a new epoch (its metadata was restored) and returns it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A body that arrived whole and lies under a temporary name."""
+
+    hash: str
+    size: int
+    temporary: str
+
+
+class Incoming(Protocol):
+    """A body on its way in. Not shared between threads."""
+
+    def write(self, chunk: bytes | memoryview) -> None:
+        """Raises DiskFull, TooLarge (over the limit it was opened with)."""
+
+    @property
+    def flush_due(self) -> bool:
+        """Whether enough was written since the last flush that another one now keeps the final one short."""
+
+    def flush(self) -> None:
+        """Brings what was written so far to the disk. Slow."""
+
+    def finish(self) -> Received:
+        """Closes it. Not yet durable."""
+
+    def discard(self) -> None:
+        """Removes what arrived. May be repeated; nothing after finish() was kept."""
+
+
+class Bodies(Protocol):
+    """Files' bytes by vault and hash, straight on disk."""
+
+    def receive(self, limit: int | None = None) -> Incoming: ...
+
+    def keep(self, vault_id: str, received: Sequence[Received]) -> set[str]:
+        """Makes these durable under their hashes; returns the hashes that are new to the vault.
+
+        Returning means: survives power loss. On any error nothing may be acknowledged; the temporary files are gone.
+        """
+
+    def reuse(self, vault_id: str, wanted: Iterable[tuple[str, int]]) -> dict[str, bool]:
+        """Which of these (hash, size) the vault has whole, each with whether it counts as new (see `forsake`).
+
+        They are made durable and safe from collection.
+        """
+
+    def forsake(self, vault_id: str, hashes: Iterable[str]) -> None:
+        """Says that no version came of these new bodies: whoever keeps or reuses them next counts them as new."""
+
+    def open(self, vault_id: str, hash: str) -> BinaryIO:
+        """Raises BodyMissing."""
+
+    def discard(self, received: Iterable[Received]) -> None: ...
+
+    def remove_vault(self, vault_id: str) -> None: ...
+
+    def check(self) -> None:
+        """Raises DiskFull or Unavailable where a body could not be written now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Told after a commit: the next versions right after `after`, or a conflict that was opened or settled."""
+
+    vault_id: str
+    after: int
+    cursor: int
+    changes: tuple[Version, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+
+
+class Bus(Protocol):
+    """Tells other parts what was committed. Losing a notice costs time, never correctness; order is not promised."""
+
+    def publish(self, notice: Notice) -> None:
+        """Never raises and never waits for a reader."""
+
+    def subscribe(self, reader: Callable[[Notice], None]) -> Callable[[], None]:
+        """Calls `reader` with every notice from now on; returns what ends that."""
+
+    def ping(self) -> None:
+        """Raises Unavailable."""
+
+

@@ -1,0 +1,222 @@
+"""Bodies straight on disk: `<root>/<vault id>/ab/cdef…`, named by their SHA-256.
+
+A body gets its name only after its bytes were flushed: named earlier, a file that a power cut emptied would pass for
+a good one ever after. Temporary files lie in `<root>/tmp`, on the same file system.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from store.base import Received
+from store.errors import BodyMissing, DiskFull, TooLarge, Unavailable
+from store.flush import flush_files
+
+# Longer than any upload can take: its reads have a deadline, and one request has a size limit.
+LEFTOVER_S = 24 * 3600
+# Flushing along the way keeps the last flush of a large upload short.
+FLUSH_EVERY = 32 << 20
+
+# A body's mode notes whether a version came of it: the vault's count of stored bytes leaves out those without.
+_KEPT = 0o600
+_FORSAKEN = 0o700
+
+
+class DiskBodies:
+    """Implements base.Bodies under `root`, which it makes where it is missing."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = os.fspath(root)
+        self._temporary = os.path.join(self._root, "tmp")
+        self._known_folders: set[str] = set()
+        with _translated():
+            os.makedirs(self._temporary, mode=0o700, exist_ok=True)
+
+    def receive(self, limit: int | None = None) -> DiskIncoming:
+        return DiskIncoming(os.path.join(self._temporary, secrets.token_hex(12)), limit)
+
+    def keep(self, vault_id: str, received: Sequence[Received]) -> set[str]:
+        try:
+            with _translated():
+                return self._keep(vault_id, received)
+        except BaseException:
+            self.discard(received)
+            raise
+
+    def _keep(self, vault_id: str, received: Sequence[Received]) -> set[str]:
+        flush_files([one.temporary for one in received], on=self._root)
+        folders: set[str] = set()
+        new: set[str] = set()
+        for one in received:
+            folder, path = self._place(vault_id, one.hash)
+            folders |= self._make_folder(folder)
+            # Over what is there already: equal bytes, and what was just flushed may heal a damaged file.
+            there = _stat(path)
+            if there is None or there.st_size != one.size or _is_forsaken(there):
+                new.add(one.hash)
+            os.rename(one.temporary, path)
+            folders.add(folder)
+        flush_files(folders, on=self._root)
+        self._known_folders |= folders
+        return new
+
+    def reuse(self, vault_id: str, wanted: Iterable[tuple[str, int]]) -> dict[str, bool]:
+        found: dict[str, bool] = {}
+        paths: set[str] = set()
+        with _translated():
+            for digest, size in wanted:
+                folder, path = self._place(vault_id, digest)
+                there = _stat(path)
+                if digest in found or there is None or there.st_size != size:
+                    continue
+                os.utime(path)
+                found[digest] = _is_forsaken(there)
+                if found[digest]:
+                    os.chmod(path, _KEPT)
+                paths |= {path, folder}
+            flush_files(paths, on=self._root)
+        return found
+
+    def forsake(self, vault_id: str, hashes: Iterable[str]) -> None:
+        with _translated():
+            for digest in hashes:
+                os.chmod(self._place(vault_id, digest)[1], _FORSAKEN)
+
+    def open(self, vault_id: str, hash: str) -> BinaryIO:
+        try:
+            return open(self._place(vault_id, hash)[1], "rb", buffering=0)
+        except FileNotFoundError:
+            raise BodyMissing(
+                f"the server has lost the body {hash[:12]}…: restore it from a backup of the bodies folder"
+            ) from None
+
+    def discard(self, received: Iterable[Received]) -> None:
+        for one in received:
+            _remove(one.temporary)
+
+    def remove_vault(self, vault_id: str) -> None:
+        folder = os.path.join(self._root, vault_id)
+        self._known_folders = {known for known in self._known_folders if not known.startswith(folder)}
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def check(self) -> None:
+        path = os.path.join(self._temporary, secrets.token_hex(12))
+        with _translated():
+            try:
+                with open(path, "xb") as probe:
+                    probe.write(b"gobi")
+            finally:
+                _remove(path)
+
+    def sweep(self) -> None:
+        """Removes what uploads left behind that were cut off by a crash."""
+        oldest = time.time() - LEFTOVER_S
+        with os.scandir(self._temporary) as entries:
+            for entry in entries:
+                if entry.stat(follow_symlinks=False).st_mtime < oldest:
+                    _remove(entry.path)
+
+    def _place(self, vault_id: str, digest: str) -> tuple[str, str]:
+        folder = f"{self._root}/{vault_id}/{digest[:2]}"
+        return folder, f"{folder}/{digest[2:]}"
+
+    def _make_folder(self, folder: str) -> set[str]:
+        """Makes the folder of a hash; returns the folders whose new entries have to be flushed."""
+        if folder in self._known_folders:
+            return set()
+        try:
+            os.mkdir(folder, mode=0o700)
+        except FileExistsError:
+            pass
+        except FileNotFoundError:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+        return {os.path.dirname(folder), self._root}
+
+
+class DiskIncoming:
+    """Implements base.Incoming."""
+
+    def __init__(self, path: str, limit: int | None) -> None:
+        self._path = path
+        self._limit = limit
+        self._size = 0
+        self._unflushed = 0
+        self._hash = hashlib.sha256()
+        with _translated():
+            self._descriptor: int | None = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _KEPT)
+
+    @property
+    def flush_due(self) -> bool:
+        return self._unflushed >= FLUSH_EVERY
+
+    def write(self, chunk: bytes | memoryview) -> None:
+        assert self._descriptor is not None, "written to after finish() or discard()"
+        self._size += len(chunk)
+        if self._limit is not None and self._size > self._limit:
+            raise TooLarge(f"the body is larger than the {self._limit} bytes that fit here")
+        self._hash.update(chunk)
+        with _translated():
+            written = os.write(self._descriptor, chunk)
+            while written < len(chunk):
+                written += os.write(self._descriptor, memoryview(chunk)[written:])
+        self._unflushed += len(chunk)
+
+    def flush(self) -> None:
+        assert self._descriptor is not None, "flushed after finish() or discard()"
+        with _translated():
+            os.fdatasync(self._descriptor)
+        self._unflushed = 0
+
+    def finish(self) -> Received:
+        self._close()
+        return Received(self._hash.hexdigest(), self._size, self._path)
+
+    def discard(self) -> None:
+        self._close()
+        _remove(self._path)
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            with _translated():
+                os.close(descriptor)
+
+
+def _stat(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        return None
+
+
+def _is_forsaken(there: os.stat_result) -> bool:
+    return there.st_mode & 0o777 == _FORSAKEN
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """The disk's failures as the store's."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull("no room on the server's disk: free some, then try again") from error
+        raise Unavailable(
+            f"the server's body folder cannot be used ({error.strerror}): see to its disk and permissions", 10
+        ) from error

@@ -1,0 +1,68 @@
+"""Many bodies as one tar, in pieces of about 256 KiB, read off the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import BinaryIO
+
+from store.base import Bodies
+from store.errors import BodyMissing
+from store.offload import Offload
+from sync.bundle import END, encoded_size, header, padding
+from sync.model import Version
+
+PIECE = 256 << 10
+
+
+def bundle_size(versions: Sequence[Version]) -> int:
+    """Bytes of the tar that `bundle` makes of these."""
+    return sum(encoded_size(one.path, one.size, one.mtime) for one in versions) + len(END)
+
+
+def bundle(bodies: Bodies, vault_id: str, versions: Iterable[Version], offload: Offload) -> Iterator[bytes]:
+    """The tar's pieces. Raises BodyMissing in the middle where a body is gone or has another size."""
+    waiting: list[Version] = []
+    size = 0
+    for version in versions:
+        if version.size <= PIECE:
+            waiting.append(version)
+            size += version.size
+        if waiting and (size >= PIECE or version.size > PIECE):
+            yield offload(_read_small, bodies, vault_id, waiting)
+            waiting, size = [], 0
+        if version.size > PIECE:
+            yield header(version.path, version.size, version.mtime)
+            yield from _read_large(bodies, vault_id, version, offload)
+            yield padding(version.size)
+    yield offload(_read_small, bodies, vault_id, waiting) + END
+
+
+def _read_small(bodies: Bodies, vault_id: str, versions: Sequence[Version]) -> bytes:
+    parts = []
+    for version in versions:
+        with _open(bodies, vault_id, version) as file:
+            body = file.read(version.size + 1)
+        if len(body) != version.size:
+            raise _damaged(version)
+        parts += [header(version.path, version.size, version.mtime), body, padding(version.size)]
+    return b"".join(parts)
+
+
+def _read_large(bodies: Bodies, vault_id: str, version: Version, offload: Offload) -> Iterator[bytes]:
+    left = version.size
+    with _open(bodies, vault_id, version) as file:
+        while left:
+            piece = offload(file.read, min(PIECE, left))
+            if not piece:
+                raise _damaged(version)
+            left -= len(piece)
+            yield piece
+
+
+def _open(bodies: Bodies, vault_id: str, version: Version) -> BinaryIO:
+    assert version.hash is not None, "only puts have a body"
+    return bodies.open(vault_id, version.hash)
+
+
+def _damaged(version: Version) -> BodyMissing:
+    return BodyMissing(f"the body {version.hash} is damaged on the server's disk: restore it from a backup")

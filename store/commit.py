@@ -1,0 +1,228 @@
+"""Many writes judged and committed in one transaction, each after the earlier ones of its group.
+
+The rules are sync.judge's; this module gives them their facts. Heads are read once for the whole group, and what the
+group itself changed is laid over them.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from store.base import Totals, Transaction
+from sync.judge import Verdict, Write, judge
+from sync.model import Candidate, Conflict, Version
+from sync.paths import ancestors
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one write. `after` and `cursor` are the vault's stamps right before and right after it.
+
+    `version`: the new one (STORE), or the head that makes the write needless (SAME, REPEATED). `head`: what stood there
+    before. `blocker`: the version in the way (BLOCKED). `created`: the path was not live.
+    """
+
+    verdict: Verdict
+    version: Version | None = None
+    head: Version | None = None
+    conflict: Conflict | None = None
+    blocker: Version | None = None
+    created: bool = False
+    after: int = 0
+    cursor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Writes that came in one request, in order. `new`: hashes of bodies that the vault did not have before."""
+
+    writes: Sequence[Write]
+    new: Collection[str] = ()
+
+
+@dataclass(slots=True)
+class Committed:
+    """Everything a transaction did: outcomes batch by batch, and what to tell the others."""
+
+    outcomes: list[list[Outcome]]
+    after: int
+    versions: list[Version]
+    conflicts: list[Conflict]
+
+
+def commit(tx: Transaction, batches: Sequence[Batch]) -> Committed:
+    """Judges every write and appends what is to be stored."""
+    writes = [write for batch in batches for write in batch.writes]
+    group = Group(tx, {write.path for write in writes}, conflicts=any(write.keep for write in writes))
+    outcomes = [[group.add(write) for write in batch.writes] for batch in batches]
+    return group.finish(outcomes, {digest for batch in batches for digest in batch.new})
+
+
+class Group:
+    """The state of a vault inside one transaction. Whatever commits goes through here, so that counters,
+    path-taken and the settling of conflicts hold for every kind of write.
+
+    `conflicts`: look for the paths' conflicts even where the vault has no open one.
+    """
+
+    def __init__(self, tx: Transaction, paths: set[str], *, conflicts: bool) -> None:
+        self._tx = tx
+        self._heads: dict[str, Version | None] = dict.fromkeys(paths)
+        self._heads.update(tx.heads(paths))
+        above = {folder for path in paths if not self._is_live(path) for folder in ancestors(path)} - paths
+        self._heads.update(dict.fromkeys(above))
+        self._heads.update(tx.heads(above))
+        self._below = tx.live_below([path for path in paths if not self._is_live(path)])
+        self._dead: set[str] = set()  # live before the group, deleted by it
+        self._folders: dict[str, dict[str, None]] = {}  # folders that the group's own new files need
+        self._versions: list[Version] = []
+        self._conflicts: dict[str, Conflict] = {}
+        self._known: dict[str, list[Conflict]] = {}
+        if conflicts or tx.vault.conflicts:
+            for conflict in tx.conflicts_on(paths):
+                self._known.setdefault(conflict.path, []).append(conflict)
+        self._totals = Totals()
+        self._referenced: dict[str, int] = {}  # bodies that the group's versions and candidates name, with their sizes
+        self._stamp = tx.vault.clock
+        self._next = tx.first_stamp
+
+    @property
+    def now(self) -> int:
+        """The database's time, µs: the stamp that the next version gets."""
+        return self._next
+
+    def head(self, path: str) -> Version | None:
+        """The newest version of a path the group was made for."""
+        return self._heads[path]
+
+    def include(self, path: str) -> None:
+        """Makes `store` possible for one more path, of which the caller knows that nothing is in its way."""
+        self._heads.setdefault(path, self._tx.heads([path]).get(path))
+
+    def add(self, write: Write) -> Outcome:
+        """Judges one write and does what the verdict says."""
+        head = self._heads[write.path]
+        blocker = None if write.kind == "delete" or (head and head.live) else self.blocker(write.path)
+        verdict = judge(write, head, blocker is not None)
+        before = self._stamp
+        if verdict is Verdict.STORE:
+            version = self.store(write)
+            created = write.kind == "put" and not (head and head.live)
+            return Outcome(verdict, version, head, created=created, after=before, cursor=self._stamp)
+        if verdict is Verdict.KEEP:
+            conflict = self._keep_candidate(write)
+            return Outcome(verdict, None, head, conflict, after=before, cursor=before)
+        same = head if verdict in (Verdict.SAME, Verdict.REPEATED) else None
+        return Outcome(verdict, same, head, blocker=blocker, after=before, cursor=before)
+
+    def store(self, write: Write) -> Version:
+        """Appends a version on top of the path's head, whatever that is."""
+        head = self._heads[write.path]
+        version = Version(
+            write.path,
+            write.kind,
+            self._next,
+            head.stamp if head else None,
+            write.hash if write.kind == "put" else None,
+            write.size if write.kind == "put" else 0,
+            write.mtime if write.kind == "put" else None,
+            write.device,
+            write.user,
+        )
+        self._refer(write)
+        self._count(head, -1)
+        self._count(version, +1)
+        self._place(version, was_live=bool(head and head.live))
+        self._heads[write.path] = version
+        self._versions.append(version)
+        self._stamp, self._next = self._next, self._next + 1
+        self._settle_by(version)
+        return version
+
+    def blocker(self, path: str) -> Version | None:
+        """A live file where `path` needs a folder, or a live file below `path`."""
+        for folder in ancestors(path):
+            above = self._heads.get(folder)
+            if above and above.live:
+                return above
+        if self._folders.get(path):
+            return self._heads[next(iter(self._folders[path]))]
+        below = self._below.get(path)
+        if below is not None and below.path in self._dead:
+            below = self._tx.live_below([path], excluding=self._dead).get(path)
+        return below
+
+    def settle(self, conflict: Conflict) -> None:
+        """Records what became of a conflict."""
+        self._conflicts[conflict.id] = conflict
+        self._tx.save_conflict(conflict)
+
+    def finish(self, outcomes: list[list[Outcome]], new: Collection[str]) -> Committed:
+        """Writes everything. `new`: hashes of bodies that the vault did not have before the group."""
+        self._totals.stored = sum(size for digest, size in self._referenced.items() if digest in new)
+        if self._versions or self._totals.stored:
+            self._tx.append(self._versions, self._totals)
+        return Committed(outcomes, self._tx.vault.clock, self._versions, list(self._conflicts.values()))
+
+    def _is_live(self, path: str) -> bool:
+        head = self._heads.get(path)
+        return head is not None and head.live
+
+    def _refer(self, write: Write) -> None:
+        if write.hash is not None:
+            self._referenced[write.hash] = write.size
+
+    def _count(self, version: Version | None, sign: int) -> None:
+        if version is not None and version.live:
+            self._totals.files += sign
+            self._totals.bytes += sign * version.size
+
+    def _place(self, version: Version, was_live: bool) -> None:
+        """Keeps account of which files the group made and removed, for `blocker`."""
+        path = version.path
+        if version.live and not was_live:
+            self._dead.discard(path)
+            for folder in ancestors(path):
+                self._folders.setdefault(folder, {})[path] = None
+        elif was_live and not version.live:
+            self._dead.add(path)
+            for folder in ancestors(path):
+                self._folders.get(folder, {}).pop(path, None)
+
+    def _keep_candidate(self, write: Write) -> Conflict:
+        """All candidates on one path and base share a record. A repeated request adds nothing."""
+        assert write.hash is not None, "a candidate has a body"
+        known = [c for c in self._on(write.path) if c.base == write.base]
+        for conflict in known:
+            for one in conflict.candidates:
+                if (one.hash, one.device, one.user) == (write.hash, write.device, write.user):
+                    return conflict
+        there = next((conflict for conflict in known if conflict.open), None)
+        self._refer(write)
+        number = there.candidates[-1].n + 1 if there else 1
+        candidate = Candidate(number, write.user, write.device, write.hash, write.size, write.mtime, self.now)
+        if there is not None:
+            conflict = replace(there, candidates=(*there.candidates, candidate))
+        else:
+            conflict = Conflict(secrets.token_hex(8), write.path, write.base, self.now, (candidate,))
+        self._remember(conflict)
+        return conflict
+
+    def _settle_by(self, version: Version) -> None:
+        """A conflict settles itself when the head has its only candidate's bytes."""
+        for conflict in self._on(version.path):
+            only = len(conflict.candidates) == 1 and conflict.candidates[0].hash == version.hash
+            if conflict.open and only:
+                self._remember(conflict.settled({"keep": "client", "at": version.stamp, "by": version.user}))
+
+    def _on(self, path: str) -> list[Conflict]:
+        return self._known.get(path, [])
+
+    def _remember(self, conflict: Conflict) -> None:
+        others = [one for one in self._on(conflict.path) if one.id != conflict.id]
+        self._known[conflict.path] = [*others, conflict]
+        self.settle(conflict)
+
+

@@ -1,0 +1,125 @@
+"""The domain's errors. Backends and services raise them; handlers/errors.py alone turns them into HTTP.
+
+    StoreError
+    ├── NotFound            a vault, path, version, conflict or user that is not there (or not for the caller)
+    ├── Forbidden           the caller's role does not allow it
+    ├── BadRequest          what was asked makes no sense
+    │   └── BadCursor
+    ├── Refused             a clear no to a write; nothing was changed
+    │   ├── Stale           the head is not the base            (carries the head)
+    │   ├── PathTaken       a file where a folder is, or the reverse (carries the version in the way)
+    │   ├── NameTaken       the vault's name is somebody else's, or the user exists
+    │   ├── LastOwner
+    │   ├── HashMismatch
+    │   ├── LengthMismatch
+    │   └── TooLarge
+    ├── CursorExpired       sync again from "0"
+    ├── Purged              the version or moment was purged
+    ├── BodyMissing         the metadata knows a body that the disk has lost
+    ├── Full                no room
+    │   ├── DiskFull
+    │   ├── MetadataFull
+    │   └── QuotaExceeded
+    └── Unavailable         the store is away; trying again later is right (carries seconds to wait)
+"""
+
+from __future__ import annotations
+
+from sync.model import Version
+
+
+class StoreError(Exception):
+    """The root. The message is for people: it says what is wrong and what to do next, and holds no secret."""
+
+
+class NotFound(StoreError):
+    """`head` is the tombstone where a deleted path was asked for; `missing` the list where many were."""
+
+    def __init__(
+        self, message: str, head: Version | None = None, missing: list[dict[str, object]] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.head = head
+        self.missing = missing
+
+
+class Forbidden(StoreError):
+    pass
+
+
+class BadRequest(StoreError):
+    pass
+
+
+class BadCursor(BadRequest):
+    pass
+
+
+class Refused(StoreError):
+    pass
+
+
+class Stale(Refused):
+    def __init__(self, message: str, head: Version | None) -> None:
+        super().__init__(message)
+        self.head = head
+
+
+class PathTaken(Refused):
+    def __init__(self, message: str, version: Version) -> None:
+        super().__init__(message)
+        self.version = version
+
+
+class NameTaken(Refused):
+    pass
+
+
+class LastOwner(Refused):
+    pass
+
+
+class HashMismatch(Refused):
+    pass
+
+
+class LengthMismatch(Refused):
+    pass
+
+
+class TooLarge(Refused):
+    pass
+
+
+class CursorExpired(StoreError):
+    pass
+
+
+class Purged(StoreError):
+    pass
+
+
+class BodyMissing(StoreError):
+    pass
+
+
+class Full(StoreError):
+    pass
+
+
+class DiskFull(Full):
+    pass
+
+
+class MetadataFull(Full):
+    pass
+
+
+class QuotaExceeded(Full):
+    pass
+
+
+class Unavailable(StoreError):
+    def __init__(self, message: str, retry_after: int = 2) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

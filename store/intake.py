@@ -1,0 +1,177 @@
+"""The receiving end of a push: the manifest, then bodies in its order, each to a temporary file.
+
+Blocking and without a loop of its own: it is fed chunks, wherever the caller wants that to happen.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+
+from store.base import Bodies, Incoming, Received
+from store.errors import BadRequest, TooLarge
+from sync.bundle import BundleError, BundleReader, BundleTooLarge, Entry, Piece
+from sync.judge import Write
+from sync.model import HASH
+from sync.paths import BadPath, check_path
+
+MANIFEST = "manifest.json"
+MAX_CHANGES = 10_000
+MAX_BYTES = 256 << 20
+MAX_MANIFEST = 16 << 20
+_MOST_INTEGER = 1 << 62
+
+
+@dataclass(slots=True)
+class Item:
+    """One change of the manifest. `refusal` is a code word of the protocol and ends the matter for this change."""
+
+    path: str
+    write: Write | None
+    refusal: str | None = None
+    received: Received | None = None
+
+
+class Intake:
+    """Takes a push apart. `feed` every chunk, then `close`; on any error `discard`."""
+
+    def __init__(
+        self, bodies: Bodies, *, device: str, user: str, keep: bool, max_file: int
+    ) -> None:
+        self.items: list[Item] = []
+        self._bodies = bodies
+        self._author = (device, user)
+        self._keep = keep
+        self._max_file = max_file
+        self._reader = BundleReader(max_entries=MAX_CHANGES + 1, max_total=MAX_BYTES)
+        self._manifest: list[bytes] | None = []
+        self._next = 0
+        self._item: Item | None = None
+        self._incoming: Incoming | None = None
+
+    def feed(self, chunk: bytes) -> None:
+        """Raises BadRequest, TooLarge, DiskFull."""
+        try:
+            events = self._reader.feed(chunk)
+        except BundleTooLarge as error:
+            raise TooLarge(f"{error}; send fewer changes in a request") from None
+        except BundleError as error:
+            raise BadRequest(str(error)) from None
+        for event in events:
+            if isinstance(event, Entry):
+                self._entry(event)
+            else:
+                self._piece(event)
+
+    def close(self) -> list[Item]:
+        """The changes in order. Raises BadRequest where the archive was cut off."""
+        try:
+            self._reader.close()
+        except BundleError as error:
+            raise BadRequest(str(error)) from None
+        if self._manifest is not None:
+            raise BadRequest(f"the archive is empty: its first entry has to be {MANIFEST}")
+        return self.items
+
+    def discard(self) -> None:
+        """Removes every temporary file."""
+        if self._incoming is not None:
+            self._incoming.discard()
+        self._bodies.discard(item.received for item in self.items if item.received)
+
+    def _entry(self, entry: Entry) -> None:
+        if self._manifest is not None:
+            if entry.path != MANIFEST:
+                raise BadRequest(f"the archive's first entry has to be {MANIFEST}")
+            if entry.size > MAX_MANIFEST:
+                raise TooLarge(f"{MANIFEST} is larger than {MAX_MANIFEST} bytes: send fewer changes in a request")
+            if entry.body is not None:
+                self._read_manifest(entry.body)
+            return
+        self._item = self._announced(entry.path)
+        if self._item.refusal is None and entry.size > self._max_file:
+            self._item.refusal = "too-large"
+        if self._item.refusal is None:
+            self._incoming = self._bodies.receive()
+        if entry.body is not None:
+            self._piece(Piece(entry.body, last=True))
+
+    def _piece(self, piece: Piece) -> None:
+        if self._manifest is not None:
+            self._manifest.append(piece.data)
+            if piece.last:
+                self._read_manifest(b"".join(self._manifest))
+            return
+        if self._incoming is not None:
+            self._incoming.write(piece.data)
+            if self._incoming.flush_due:
+                self._incoming.flush()
+            if piece.last:
+                self._received(self._incoming.finish())
+                self._incoming = None
+
+    def _received(self, received: Received) -> None:
+        item = self._item
+        assert item is not None
+        assert item.write is not None, "a body is received for a write only"
+        if received.size != item.write.size:
+            item.refusal = "length-mismatch"
+        elif received.hash != item.write.hash:
+            item.refusal = "hash-mismatch"
+        if item.refusal is None:
+            item.received = received
+        else:
+            self._bodies.discard([received])
+
+    def _announced(self, path: str) -> Item:
+        for index in range(self._next, len(self.items)):
+            item = self.items[index]
+            if item.path == path and (item.write is None or item.write.kind == "put"):
+                self._next = index + 1
+                return item
+        raise BadRequest("the archive holds a file that the manifest does not announce, or not in this order")
+
+    def _read_manifest(self, text: bytes) -> None:
+        self._manifest = None
+        try:
+            manifest = json.loads(text)
+        except ValueError:
+            raise BadRequest(f"{MANIFEST} is not JSON") from None
+        changes = manifest.get("changes") if isinstance(manifest, dict) else None
+        if not isinstance(changes, list):
+            raise BadRequest(f'{MANIFEST} has to be {{"changes": [change, …]}}')
+        if len(changes) > MAX_CHANGES:
+            raise TooLarge(f"more than {MAX_CHANGES} changes in one request: send them in several")
+        self.items = [self._parse(change) for change in changes]
+
+    def _parse(self, change: object) -> Item:
+        if not isinstance(change, dict) or not isinstance(change.get("path"), str):
+            raise BadRequest(f"{MANIFEST} has a change without a path")
+        path: str = change["path"]
+        try:
+            check_path(path)
+        except BadPath:
+            return Item(path, None, "bad-path")
+        device, user = self._author
+        write = Write(path, "delete", None, device, user)
+        kind, base, mtime = change.get("kind"), change.get("base"), change.get("mtime")
+        if kind == "delete" and _is_stamp(base):
+            return Item(path, replace(write, base=base))
+        digest, size = change.get("hash"), change.get("size")
+        good = kind == "put" and isinstance(digest, str) and HASH.fullmatch(digest) and _is_stamp(size)
+        if not good or not (base is None or _is_stamp(base)) or not (mtime is None or _is_integer(mtime)):
+            return Item(path, None, "bad-request")
+        assert isinstance(digest, str)
+        assert isinstance(size, int)
+        return Item(
+            path,
+            replace(write, kind="put", base=base, hash=digest, size=size, mtime=mtime, keep=self._keep),
+        )
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MOST_INTEGER
+
+
+def _is_stamp(value: object) -> bool:
+    return _is_integer(value) and isinstance(value, int) and value >= 0

@@ -1,0 +1,100 @@
+"""Settling a conflict (docs/protocol.md, section 8).
+
+Every candidate becomes a version and the outcome comes on top, also where the outcome is the server's side. So all of
+them are in the history, and every client, a candidate's author included, ends with the outcome by the ordinary rules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from store.base import Transaction
+from store.commit import Group
+from store.errors import BadRequest, PathTaken, Stale
+from sync.judge import Write
+from sync.model import Candidate, Conflict, Version
+from sync.paths import conflict_name
+
+KEEP = ("server", "client", "both", "merged")
+_NAMES_TRIED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a person decided: which side to keep, seen on top of `head` (a stamp).
+
+    `candidate`: which one, the newest for None. `text`: the outcome for "merged", of which the store keeps the body
+    and notes (hash, size) in `merged`.
+    """
+
+    keep: str
+    head: int
+    device: str
+    user: str
+    candidate: int | None = None
+    text: str | None = None
+    merged: tuple[str, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.keep not in KEEP:
+            raise BadRequest(f"`keep` has to be one of {', '.join(KEEP)}")
+        if (self.keep == "merged") != (self.text is not None):
+            raise BadRequest("`text` goes with `keep` merged, and only with it")
+
+
+def settle(group: Group, tx: Transaction, conflict: Conflict, choice: Choice) -> None:
+    """Appends candidates and outcome. Raises Stale, BadRequest, PathTaken."""
+    server = group.head(conflict.path)
+    if server is None or server.stamp != choice.head:
+        raise Stale("the path has changed since: look at `head`, then decide again", server)
+    chosen = conflict.candidate(choice.candidate)
+    if not conflict.open:
+        raise BadRequest("the conflict is settled already")
+    if chosen is None:
+        raise BadRequest(f"the conflict has no candidate {choice.candidate}: it has 1 to {len(conflict.candidates)}")
+    blocker = group.blocker(conflict.path)
+    if not server.live and blocker is not None:
+        raise PathTaken("a file stands where this path needs a folder, or the reverse: rename one of them", blocker)
+    versions = [group.store(_as_write(conflict.path, one)) for one in conflict.candidates]
+    versions.append(group.store(_outcome(conflict, choice, server, chosen)))
+    if choice.keep == "both":
+        beside = _free_name(tx, conflict.path, chosen)
+        group.include(beside)
+        versions.append(group.store(_as_write(beside, chosen)))
+    group.settle(
+        conflict.settled(
+            {
+                "keep": choice.keep,
+                "candidate": chosen.n,
+                "user": choice.user,
+                "device": choice.device,
+                "versions": [version.stamp for version in versions],
+            }
+        )
+    )
+
+
+def _as_write(path: str, one: Candidate) -> Write:
+    return Write(path, "put", None, one.device, one.user, one.hash, one.size, one.mtime)
+
+
+def _outcome(conflict: Conflict, choice: Choice, server: Version, chosen: Candidate) -> Write:
+    path, device, user = conflict.path, choice.device, choice.user
+    if choice.merged is not None:
+        digest, size = choice.merged
+        return Write(path, "put", None, device, user, digest, size, None)
+    if choice.keep == "client":
+        return Write(path, "put", None, device, user, chosen.hash, chosen.size, chosen.mtime)
+    return Write(path, server.kind, None, device, user, server.hash, server.size, server.mtime)
+
+
+def _free_name(tx: Transaction, path: str, one: Candidate) -> str:
+    """Where the second copy goes: beside the first, under a name that no live file or folder has."""
+    date = datetime.fromtimestamp(one.at / 1_000_000, UTC).strftime("%Y-%m-%d")
+    names = [conflict_name(path, one.device, date, number) for number in range(1, _NAMES_TRIED)]
+    taken = {name for name, head in tx.heads(names).items() if head.live} | tx.live_below(names).keys()
+    free = next((name for name in names if name not in taken), None)
+    if free is None:
+        raise BadRequest(f"there are {_NAMES_TRIED} copies of this file from that day: clear some away first")
+    return free

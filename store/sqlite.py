@@ -1,0 +1,348 @@
+"""Metadata in an embedded SQLite database, the default where no MongoDB is configured.
+
+WAL with synchronous=FULL: a commit is flushed before it returns. One writer at a time; readers never wait for it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+from store import sqlite_log as log
+from store.base import Query, Role, Transaction, User, Vault
+from store.errors import DiskFull, LastOwner, NameTaken, NotFound, StoreError, Unavailable
+from store.offload import Offload, inline
+from store.sqlite_schema import upgrade
+from sync.model import Conflict, Version
+from sync.plan import Facts
+
+T = TypeVar("T")
+
+BUSY_MS = 5_000
+CACHE_KIB = 2_048
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+class SqliteMetadata:
+    """Implements base.Metadata.
+
+    `now` gives microseconds since 1970; `offload` keeps statements off the event loop. Raises Unavailable where the
+    file cannot be opened or is of a newer schema.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, now: Callable[[], int] = _now_us, offload: Offload = inline
+    ) -> None:
+        self._path = os.fspath(path)
+        self._now = now
+        self._offload = offload
+        self._idle: deque[sqlite3.Connection] = deque()
+        # Taken before the hand-over to a thread: SQLite's own waiting for a writer is a sleep in a loop.
+        self._writing = threading.Lock()
+        with _translated():
+            db = self._connect()
+            upgrade(db)
+            self._idle.append(db)
+
+    # -- connections
+
+    def _connect(self) -> sqlite3.Connection:
+        # Each connection serves one call at a time, in whatever thread runs it.
+        db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        return db
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        with _translated():
+            try:
+                db = self._idle.pop()
+            except IndexError:
+                db = self._connect()
+            try:
+                yield db
+            except sqlite3.DatabaseError:
+                db.close()  # whatever state it is in, nobody gets it again
+                raise
+            except BaseException:
+                self._idle.append(db)
+                raise
+            self._idle.append(db)
+
+    def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        return self._offload(self._read_now, query)
+
+    def _read_now(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        with self._connection() as db:
+            db.execute("BEGIN")
+            try:
+                return query(db)
+            finally:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+
+    def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with self._writing:
+            return self._offload(self._write_now, work)
+
+    def _write_now(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with self._connection() as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(db)
+                db.execute("COMMIT")
+                return result
+            finally:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+
+    # -- service
+
+    def ping(self) -> None:
+        self._read(lambda db: db.execute("SELECT count(*) FROM meta").fetchone())
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+    def secret(self) -> bytes:
+        row = self._read(lambda db: db.execute("SELECT value FROM meta WHERE key = 'secret'").fetchone())
+        secret: bytes = row[0]
+        return secret
+
+    # -- people
+
+    def add_user(self, name: str, password: str) -> None:
+        def add(db: sqlite3.Connection) -> None:
+            if db.execute("INSERT OR IGNORE INTO users VALUES (?, ?)", (name, password)).rowcount == 0:
+                raise NameTaken(f"there is a user {name} already: choose another name, or change the password")
+
+        self._write(add)
+
+    def set_password(self, name: str, password: str) -> None:
+        def change(db: sqlite3.Connection) -> None:
+            if db.execute("UPDATE users SET password = ? WHERE name = ?", (password, name)).rowcount == 0:
+                raise _no_user(name)
+
+        self._write(change)
+
+    def remove_user(self, name: str) -> None:
+        def remove(db: sqlite3.Connection) -> None:
+            for vault in _vaults(db, member=name):
+                if vault.members[name] == "owner" and _owners(vault) == 1:
+                    raise LastOwner(
+                        f"{name} is the last owner of the vault {vault.name}: give it another owner or remove it first"
+                    )
+            db.execute("DELETE FROM members WHERE user = ?", (name,))
+            if db.execute("DELETE FROM users WHERE name = ?", (name,)).rowcount == 0:
+                raise _no_user(name)
+
+        self._write(remove)
+
+    def user(self, name: str) -> User | None:
+        row = self._read(
+            lambda db: db.execute("SELECT name, password FROM users WHERE name = ?", (name,)).fetchone()
+        )
+        return User(*row) if row else None
+
+    def users(self) -> list[User]:
+        rows = self._read(lambda db: db.execute("SELECT name, password FROM users ORDER BY name").fetchall())
+        return [User(*row) for row in rows]
+
+    # -- vaults
+
+    def create_vault(self, name: str, owner: str) -> Vault:
+        def create(db: sqlite3.Connection) -> Vault:
+            _require_user(db, owner)
+            key = secrets.randbits(62)
+            row = (key, name, secrets.token_hex(6))
+            if db.execute("INSERT OR IGNORE INTO vaults (key, name, epoch) VALUES (?, ?, ?)", row).rowcount == 0:
+                raise NameTaken(f"the name {name} is taken: choose another one")
+            db.execute("INSERT INTO members VALUES (?, ?, 'owner')", (key, owner))
+            return _vaults(db, key=key)[0]
+
+        return self._write(create)
+
+    def vault(self, name: str) -> Vault | None:
+        found = self._read(lambda db: _vaults(db, name=name))
+        return found[0] if found else None
+
+    def vaults(self, member: str | None = None) -> list[Vault]:
+        return self._read(lambda db: _vaults(db, member=member))
+
+    def set_member(self, vault_id: str, user: str, role: Role) -> None:
+        def change(db: sqlite3.Connection) -> None:
+            vault = _require_vault(db, vault_id)
+            _require_user(db, user)
+            if role != "owner":
+                _keep_an_owner(vault, user)
+            db.execute("INSERT OR REPLACE INTO members VALUES (?, ?, ?)", (int(vault_id, 16), user, role))
+
+        self._write(change)
+
+    def remove_member(self, vault_id: str, user: str) -> None:
+        def remove(db: sqlite3.Connection) -> None:
+            vault = _require_vault(db, vault_id)
+            if user not in vault.members:
+                raise NotFound(f"{user} is not a member of {vault.name}")
+            _keep_an_owner(vault, user)
+            db.execute("DELETE FROM members WHERE vault = ? AND user = ?", (int(vault_id, 16), user))
+
+        self._write(remove)
+
+    def remove_vault(self, vault_id: str) -> None:
+        def remove(db: sqlite3.Connection) -> None:
+            _require_vault(db, vault_id)
+            for table in ("versions", "conflicts", "members"):
+                db.execute(f"DELETE FROM {table} WHERE vault = ?", (int(vault_id, 16),))
+            db.execute("DELETE FROM vaults WHERE key = ?", (int(vault_id, 16),))
+
+        self._write(remove)
+
+    # -- reading the log
+
+    def heads(self, vault_id: str, paths: Collection[str]) -> dict[str, Version]:
+        return self._read(lambda db: log.heads(db, int(vault_id, 16), paths))
+
+    def find(self, vault_id: str, wanted: Collection[tuple[str, int]]) -> dict[tuple[str, int], Version]:
+        return self._read(lambda db: log.find(db, int(vault_id, 16), wanted))
+
+    def has_stamp(self, vault_id: str, stamp: int) -> bool:
+        return self._read(lambda db: log.has_stamp(db, int(vault_id, 16), stamp))
+
+    def changes(self, vault_id: str, after: int, limit: int) -> list[Version]:
+        return self._read(lambda db: log.changes(db, int(vault_id, 16), after, limit))
+
+    def live(self, vault_id: str, *, at: int, after: str = "", prefix: str = "", limit: int) -> list[Version]:
+        key = int(vault_id, 16)
+        return self._read(lambda db: log.live(db, key, at=at, after=after, prefix=prefix, limit=limit))
+
+    def listing(self, vault_id: str, *, at: int, after: str, limit: int) -> tuple[list[Version], str | None]:
+        return self._read(lambda db: log.listing(db, int(vault_id, 16), at=at, after=after, limit=limit))
+
+    def history(self, vault_id: str, path: str, *, before: int | None, limit: int) -> list[Version]:
+        return self._read(lambda db: log.history(db, int(vault_id, 16), path, before, limit))
+
+    def facts(self, vault_id: str, queries: Sequence[Query]) -> dict[str, Facts]:
+        def ask(db: sqlite3.Connection) -> dict[str, Facts]:
+            found = _vaults(db, key=int(vault_id, 16))
+            return log.facts(db, int(vault_id, 16), found[0].purge_mark if found else 0, queries)
+
+        return self._read(ask)
+
+    # -- conflicts
+
+    def conflict(self, vault_id: str, conflict_id: str) -> Conflict | None:
+        return self._read(lambda db: log.conflict(db, int(vault_id, 16), conflict_id))
+
+    def open_conflicts(self, vault_id: str) -> list[Conflict]:
+        return self._read(lambda db: log.open_conflicts(db, int(vault_id, 16)))
+
+    # -- writing
+
+    def transact(self, vault_id: str, work: Callable[[Transaction], T]) -> T:
+        return self._write(
+            lambda db: work(log.SqliteTransaction(db, _require_vault(db, vault_id), self._now()))
+        )
+
+    def set_purge_mark(self, vault_id: str, stamp: int) -> None:
+        self._write(
+            lambda db: db.execute(
+                "UPDATE vaults SET purge_mark = max(purge_mark, ?) WHERE key = ?", (stamp, int(vault_id, 16))
+            )
+        )
+
+    def renew_epoch(self, vault_id: str) -> str:
+        epoch = secrets.token_hex(6)
+        self._write(
+            lambda db: db.execute("UPDATE vaults SET epoch = ? WHERE key = ?", (epoch, int(vault_id, 16)))
+        )
+        return epoch
+
+
+def _vaults(
+    db: sqlite3.Connection, *, key: int | None = None, name: str | None = None, member: str | None = None
+) -> list[Vault]:
+    """Vaults by name: the one with the key, the one with the name, those of the member, or all."""
+    chosen, value = next(
+        (
+            (condition, value)
+            for condition, value in (
+                ("key = ?", key),
+                ("name = ?", name),
+                ("key IN (SELECT vault FROM members WHERE user = ?)", member),
+            )
+            if value is not None
+        ),
+        ("? = 1", 1),
+    )
+    rows = db.execute(
+        f"""SELECT key, name, epoch, clock, purge_mark, files, bytes, stored, conflicts FROM vaults
+            WHERE {chosen} ORDER BY name""",
+        (value,),
+    ).fetchall()
+    vaults = []
+    for number, title, epoch, clock, purge_mark, *counters in rows:
+        members: dict[str, Role] = dict(
+            db.execute("SELECT user, role FROM members WHERE vault = ? ORDER BY user", (number,)).fetchall()
+        )
+        vaults.append(Vault(f"{number:016x}", title, epoch, clock, purge_mark, members, *counters))
+    return vaults
+
+
+def _require_vault(db: sqlite3.Connection, vault_id: str) -> Vault:
+    found = _vaults(db, key=int(vault_id, 16))
+    if not found:
+        raise NotFound("there is no such vault (any more)")
+    return found[0]
+
+
+def _require_user(db: sqlite3.Connection, name: str) -> None:
+    if db.execute("SELECT 1 FROM users WHERE name = ?", (name,)).fetchone() is None:
+        raise _no_user(name)
+
+
+def _no_user(name: str) -> NotFound:
+    return NotFound(f"there is no user {name}: see `gobi user list`")
+
+
+def _owners(vault: Vault) -> int:
+    return list(vault.members.values()).count("owner")
+
+
+def _keep_an_owner(vault: Vault, user: str) -> None:
+    if vault.members.get(user) == "owner" and _owners(vault) == 1:
+        raise LastOwner(f"{user} is the last owner of {vault.name}: make somebody else an owner first")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """SQLite's failures as the store's."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _translate(error) from error
+
+
+def _translate(error: sqlite3.Error) -> StoreError:
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = code & 0xFF if isinstance(code, int) else None
+    if primary == sqlite3.SQLITE_FULL:
+        return DiskFull("no room for the database on the server's disk: free some, then try again")
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Unavailable("the database is busy: try again in a moment")
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return Unavailable("the database file is damaged: stop the server and restore a backup of it", 60)
+    return Unavailable(f"the database cannot be used ({error}): see to its disk and permissions, then try again", 10)

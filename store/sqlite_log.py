@@ -1,0 +1,262 @@
+"""Queries on the embedded database's log of versions and conflicts, on an open connection.
+
+Lists of paths travel as one JSON parameter, so that a request costs a bounded number of statements.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+
+from store.base import Query, Totals, Vault
+from sync.model import Candidate, Conflict, Version
+from sync.plan import Facts
+
+_FIELDS = "v.path, v.stamp, v.base, v.hash, v.size, v.mtime, v.device, v.user"
+_NEWEST = "(SELECT max(stamp) FROM versions WHERE vault = v.vault AND path = v.path)"
+
+
+def _version(row: Sequence[object]) -> Version:
+    path, stamp, base, digest, size, mtime, device, user = row
+    return Version(
+        path,  # type: ignore[arg-type]  # sqlite3 rows are untyped; the schema fixes these
+        "delete" if digest is None else "put",
+        stamp,  # type: ignore[arg-type]
+        base,  # type: ignore[arg-type]
+        None if digest is None else digest.hex(),  # type: ignore[attr-defined]
+        size,  # type: ignore[arg-type]
+        mtime,  # type: ignore[arg-type]
+        device,  # type: ignore[arg-type]
+        user,  # type: ignore[arg-type]
+    )
+
+
+def _versions(rows: Iterable[Sequence[object]]) -> list[Version]:
+    return [_version(row) for row in rows]
+
+
+def heads(db: sqlite3.Connection, vault: int, paths: Collection[str]) -> dict[str, Version]:
+    rows = db.execute(
+        f"""SELECT {_FIELDS} FROM json_each(?) p CROSS JOIN versions v INDEXED BY versions_by_path
+            ON v.vault = ? AND v.path = p.value
+            AND v.stamp = (SELECT max(stamp) FROM versions WHERE vault = ? AND path = p.value)""",
+        (json.dumps(list(paths)), vault, vault),
+    )
+    return {version.path: version for version in _versions(rows)}
+
+
+def live_below(
+    db: sqlite3.Connection, vault: int, paths: Collection[str], excluding: Collection[str] = ()
+) -> dict[str, Version]:
+    rows = db.execute(
+        f"""SELECT p.value, (
+                SELECT v.path FROM versions v
+                WHERE v.vault = ? AND v.path > p.value || '/' AND v.path < p.value || '0'
+                AND v.hash IS NOT NULL AND v.stamp = {_NEWEST}
+                AND v.path NOT IN (SELECT value FROM json_each(?))
+                LIMIT 1
+            ) AS found FROM json_each(?) p WHERE found IS NOT NULL""",
+        (vault, json.dumps(list(excluding)), json.dumps(list(paths))),
+    ).fetchall()
+    below = heads(db, vault, {row[1] for row in rows})
+    return {path: below[found] for path, found in rows}
+
+
+def find(
+    db: sqlite3.Connection, vault: int, wanted: Collection[tuple[str, int]]
+) -> dict[tuple[str, int], Version]:
+    rows = db.execute(
+        f"""SELECT {_FIELDS} FROM json_each(?) w CROSS JOIN versions v
+            ON v.vault = ? AND v.stamp = json_extract(w.value, '$[1]') AND v.path = json_extract(w.value, '$[0]')""",
+        (json.dumps(list(wanted)), vault),
+    )
+    return {(version.path, version.stamp): version for version in _versions(rows)}
+
+
+def has_stamp(db: sqlite3.Connection, vault: int, stamp: int) -> bool:
+    return db.execute("SELECT 1 FROM versions WHERE vault = ? AND stamp = ?", (vault, stamp)).fetchone() is not None
+
+
+def changes(db: sqlite3.Connection, vault: int, after: int, limit: int) -> list[Version]:
+    return _versions(
+        db.execute(
+            f"SELECT {_FIELDS} FROM versions v WHERE vault = ? AND stamp > ? ORDER BY stamp LIMIT ?",
+            (vault, after, limit),
+        )
+    )
+
+
+def live(
+    db: sqlite3.Connection, vault: int, *, at: int, after: str, prefix: str, limit: int
+) -> list[Version]:
+    # The end compares by bytes: the prefix with its last byte raised by one. UTF-8 has no byte 0xff: it can be raised.
+    encoded = prefix.encode()
+    end = encoded[:-1] + bytes([encoded[-1] + 1]) if encoded else b"\xff"
+    return _versions(
+        db.execute(
+            f"""SELECT {_FIELDS} FROM versions v
+                WHERE v.vault = ? AND v.path > ? AND v.path >= ? AND v.path < CAST(? AS TEXT) AND v.hash IS NOT NULL
+                AND v.stamp = (SELECT max(stamp) FROM versions WHERE vault = v.vault AND path = v.path AND stamp <= ?)
+                ORDER BY v.path LIMIT ?""",
+            (vault, after, prefix, end, at, limit),
+        )
+    )
+
+
+def listing(
+    db: sqlite3.Connection, vault: int, *, at: int, after: str, limit: int
+) -> tuple[list[Version], str | None]:
+    page = _versions(
+        db.execute(
+            f"""SELECT {_FIELDS} FROM versions v
+                WHERE v.vault = ? AND v.path > ? AND v.hash IS NOT NULL AND v.stamp <= ? AND v.stamp = {_NEWEST}
+                ORDER BY v.path LIMIT ?""",
+            (vault, after, at, limit),
+        )
+    )
+    return page, page[-1].path if len(page) == limit else None
+
+
+def history(db: sqlite3.Connection, vault: int, path: str, before: int | None, limit: int) -> list[Version]:
+    return _versions(
+        db.execute(
+            f"""SELECT {_FIELDS} FROM versions v WHERE vault = ? AND path = ? AND stamp < ?
+                ORDER BY stamp DESC LIMIT ?""",
+            (vault, path, before if before is not None else 1 << 62, limit),
+        )
+    )
+
+
+def facts(db: sqlite3.Connection, vault: int, purge_mark: int, queries: Sequence[Query]) -> dict[str, Facts]:
+    newest = heads(db, vault, [query.path for query in queries])
+    moved = [q for q in queries if q.path in newest and newest[q.path].stamp != q.base]
+    named = find(db, vault, [(q.path, q.base) for q in moved if q.base is not None])
+    settled: dict[str, Version] = {}
+    for version in _settling(db, vault, [q for q in moved if q.hashes]):
+        settled[version.path] = version
+    result = {}
+    for query in queries:
+        head = newest.get(query.path)
+        base = settled.get(query.path)
+        if base is None and query.base is not None:
+            base = head if head and head.stamp == query.base else named.get((query.path, query.base))
+        result[query.path] = Facts(head, base, purge_mark)
+    return result
+
+
+def _settling(db: sqlite3.Connection, vault: int, queries: Sequence[Query]) -> list[Version]:
+    """Puts above each query's base with one of its hashes, oldest first."""
+    asked = [[q.path, q.base or 0, list(q.hashes)] for q in queries]
+    return _versions(
+        db.execute(
+            f"""SELECT {_FIELDS} FROM json_each(?) q CROSS JOIN versions v INDEXED BY versions_by_path
+                ON v.vault = ? AND v.path = json_extract(q.value, '$[0]') AND v.stamp > json_extract(q.value, '$[1]')
+                WHERE lower(hex(v.hash)) IN (SELECT value FROM json_each(q.value, '$[2]'))
+                ORDER BY v.stamp""",
+            (json.dumps(asked), vault),
+        )
+    )
+
+
+_CONFLICT = "id, path, base, opened, candidates, resolution"
+
+
+def _conflict(row: Sequence[str]) -> Conflict:
+    key, path, base, opened, candidates, resolution = row
+    return Conflict(
+        key,
+        path,
+        base,  # type: ignore[arg-type]  # sqlite3 rows are untyped; the schema fixes these
+        opened,  # type: ignore[arg-type]
+        tuple(Candidate(**one) for one in json.loads(candidates)),
+        json.loads(resolution) if resolution else None,
+    )
+
+
+def conflict(db: sqlite3.Connection, vault: int, conflict_id: str) -> Conflict | None:
+    row = db.execute(f"SELECT {_CONFLICT} FROM conflicts WHERE vault = ? AND id = ?", (vault, conflict_id)).fetchone()
+    return _conflict(row) if row else None
+
+
+def conflicts_on(db: sqlite3.Connection, vault: int, paths: Collection[str]) -> list[Conflict]:
+    rows = db.execute(
+        f"""SELECT {_CONFLICT} FROM conflicts WHERE vault = ? AND path IN (SELECT value FROM json_each(?))
+            ORDER BY opened""",
+        (vault, json.dumps(list(paths))),
+    )
+    return [_conflict(row) for row in rows]
+
+
+def open_conflicts(db: sqlite3.Connection, vault: int) -> list[Conflict]:
+    rows = db.execute(
+        f"SELECT {_CONFLICT} FROM conflicts WHERE vault = ? AND resolution IS NULL ORDER BY opened", (vault,)
+    )
+    return [_conflict(row) for row in rows]
+
+
+class SqliteTransaction:
+    """Implements base.Transaction on a connection that holds the write lock."""
+
+    def __init__(self, db: sqlite3.Connection, vault: Vault, now: int) -> None:
+        self.vault = vault
+        self.first_stamp = max(vault.clock + 1, now)
+        self._db = db
+        self._key = int(vault.id, 16)
+
+    def heads(self, paths: Collection[str]) -> dict[str, Version]:
+        return heads(self._db, self._key, paths)
+
+    def live_below(self, paths: Collection[str], excluding: Collection[str] = ()) -> dict[str, Version]:
+        return live_below(self._db, self._key, paths, excluding)
+
+    def find(self, wanted: Collection[tuple[str, int]]) -> dict[tuple[str, int], Version]:
+        return find(self._db, self._key, wanted)
+
+    def append(self, versions: Sequence[Version], totals: Totals) -> None:
+        self._db.executemany(
+            """INSERT INTO versions (vault, stamp, path, base, hash, size, mtime, device, user)
+               VALUES (?,?,?,?,?,?,?,?,?)""",
+            [
+                (
+                    self._key,
+                    v.stamp,
+                    v.path,
+                    v.base,
+                    bytes.fromhex(v.hash) if v.hash is not None else None,
+                    v.size,
+                    v.mtime,
+                    v.device,
+                    v.user,
+                )
+                for v in versions
+            ],
+        )
+        clock = versions[-1].stamp if versions else self.vault.clock
+        self._db.execute(
+            "UPDATE vaults SET clock = ?, files = files + ?, bytes = bytes + ?, stored = stored + ? WHERE key = ?",
+            (clock, totals.files, totals.bytes, totals.stored, self._key),
+        )
+
+    def conflict(self, conflict_id: str) -> Conflict | None:
+        return conflict(self._db, self._key, conflict_id)
+
+    def conflicts_on(self, paths: Collection[str]) -> list[Conflict]:
+        return conflicts_on(self._db, self._key, paths)
+
+    def save_conflict(self, conflict: Conflict) -> None:
+        before = self.conflict(conflict.id)
+        self._db.execute(
+            f"INSERT OR REPLACE INTO conflicts (vault, {_CONFLICT}) VALUES (?,?,?,?,?,?,?)",
+            (
+                self._key,
+                conflict.id,
+                conflict.path,
+                conflict.base,
+                conflict.opened,
+                json.dumps([one.to_json() for one in conflict.candidates]),
+                json.dumps(conflict.resolution) if conflict.resolution is not None else None,
+            ),
+        )
+        change = int(conflict.open) - int(before is not None and before.open)
+        self._db.execute("UPDATE vaults SET conflicts = conflicts + ? WHERE key = ?", (change, self._key))

@@ -1,0 +1,302 @@
+"""What a vault does when it is written to: the body made durable, then the metadata committed, then the others told.
+
+This is the one place with that order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from store.base import Bodies, Bus, Metadata, Received, Transaction, Vault
+from store.commit import Batch, Committed, Group, Outcome
+from store.errors import (
+    BadRequest,
+    BodyMissing,
+    HashMismatch,
+    LengthMismatch,
+    NotFound,
+    PathTaken,
+    Purged,
+    QuotaExceeded,
+    Stale,
+    TooLarge,
+)
+from store.groups import MOST_WRITES, GroupCommit, publish
+from store.intake import Intake, Item
+from store.offload import Offload, inline
+from store.settle import Choice, settle
+from sync.judge import Verdict, Write, judge
+from sync.model import Conflict, Version
+
+MIB = 1 << 20
+_STALE = "the path has changed since: look at `head`, then decide again"
+_REFUSAL = {Verdict.STALE: "conflict", Verdict.GONE: "not-found", Verdict.BLOCKED: "path-taken"}
+_STATUS = {Verdict.SAME: "same", Verdict.REPEATED: "deleted", Verdict.KEEP: "conflict"}
+
+
+@dataclass(frozen=True, slots=True)
+class PushResult:
+    """What became of one pushed change: the fields of docs/protocol.md, section 6."""
+
+    path: str
+    status: str
+    version: Version | None = None
+    conflict: Conflict | None = None
+    code: str | None = None
+    head: Version | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """`after` and `cursor` (stamps) are None where somebody else's version may lie between them."""
+
+    results: list[PushResult]
+    after: int | None
+    cursor: int | None
+
+
+class Vaults:
+    """Every write to a vault. `max_file` and `quota` are bytes; a quota of 0 is none."""
+
+    def __init__(
+        self,
+        metadata: Metadata,
+        bodies: Bodies,
+        bus: Bus,
+        *,
+        offload: Offload = inline,
+        max_file: int = 2048 * MIB,
+        quota: int = 0,
+    ) -> None:
+        self._metadata = metadata
+        self._bodies = bodies
+        self._bus = bus
+        self._offload = offload
+        self._max_file = max_file
+        self._quota = quota
+        self._groups = GroupCommit(metadata, bus)
+
+    # -- one file
+
+    def put(
+        self, vault: Vault, write: Write, chunks: Iterable[bytes], *, length: int | None, hash: str | None
+    ) -> Outcome:
+        """Stores a body as the path's newest version, or as a candidate where `write.keep` says so.
+
+        `length` and `hash` are what was announced, None where it was not. Verdicts that come back: STORE, SAME, KEEP.
+        Raises Stale, PathTaken, TooLarge, HashMismatch, LengthMismatch, Full; where it can, before it reads `chunks`.
+        """
+        self._check_early(vault, write, length, hash)
+        received = self._receive(chunks, length)
+        try:
+            if hash is not None and received.hash != hash:
+                raise HashMismatch("the body's SHA-256 is not the announced one: damaged on the way, send it again")
+            write = replace(write, hash=received.hash, size=received.size)
+            self._check_quota(vault, [received])
+        except BaseException:
+            self._offload(self._bodies.discard, [received])
+            raise
+        new = self._offload(self._bodies.keep, vault.id, [received])
+        return self._commit_one(vault, write, new)
+
+    def delete(self, vault: Vault, write: Write) -> Outcome:
+        """Stores a tombstone. Verdicts that come back: STORE, REPEATED. Raises Stale, NotFound."""
+        return self._commit_one(vault, write)
+
+    def restore(self, vault: Vault, path: str, stamp: int, head: int | None, *, device: str, user: str) -> Outcome:
+        """Makes an older version's body the newest one. `head` is the head the person looked at.
+
+        Raises NotFound, Purged, BadRequest (a tombstone), Stale, PathTaken, BodyMissing.
+        """
+        version = self._metadata.find(vault.id, [(path, stamp)]).get((path, stamp))
+        if version is None:
+            raise unknown_version(vault, stamp)
+        if version.hash is None:
+            raise BadRequest("that version is a deletion: delete the file instead")
+        there = self._metadata.heads(vault.id, [path]).get(path)
+        if (there.stamp if there else None) != head:
+            raise Stale(_STALE, there)
+        new = self._require_bodies(vault, [(version.hash, version.size)])
+        write = Write(path, "put", head, device, user, version.hash, version.size, version.mtime)
+        return self._commit_one(vault, write, new)
+
+    def _check_early(self, vault: Vault, write: Write, length: int | None, hash: str | None) -> None:
+        """Refuses what can be refused before the body has come."""
+        if length is not None and length > self._max_file:
+            raise TooLarge(f"files of more than {self._max_file} bytes are not taken here")
+        head = self._metadata.heads(vault.id, [write.path]).get(write.path)
+        # Unannounced bytes may turn out to be the head's own, which is fine; of another length they cannot.
+        may_be_same = head is not None and head.live and hash in (None, head.hash) and length in (None, head.size)
+        if not may_be_same and judge(write, head, blocked=False) is Verdict.STALE:
+            raise Stale(_STALE, head)
+        grows = length is not None and not (hash and self._has(vault, hash, length))
+        if self._quota and grows and length is not None and vault.stored + length > self._quota:
+            raise self._quota_exceeded(vault)
+
+    def _receive(self, chunks: Iterable[bytes], length: int | None) -> Received:
+        incoming = self._bodies.receive(self._max_file)
+        try:
+            for chunk in chunks:
+                incoming.write(chunk)
+                if incoming.flush_due:
+                    self._offload(incoming.flush)
+            received = incoming.finish()
+        except BaseException:
+            incoming.discard()
+            raise
+        if length is not None and received.size != length:
+            self._bodies.discard([received])
+            raise LengthMismatch(f"{length} bytes were announced, {received.size} came: send it again")
+        return received
+
+    def _commit(self, vault: Vault, writes: Sequence[Write], new: Collection[str]) -> list[Outcome]:
+        """Commits, and says of new bodies that came to nothing that they did."""
+        forsaken = set(new)
+        try:
+            outcomes = self._groups.commit(vault.id, Batch(writes, new))
+            for write, outcome in zip(writes, outcomes, strict=True):
+                if outcome.verdict in (Verdict.STORE, Verdict.KEEP):
+                    forsaken.discard(write.hash or "")
+        finally:
+            if forsaken:
+                self._offload(self._bodies.forsake, vault.id, forsaken)
+        return outcomes
+
+    def _commit_one(self, vault: Vault, write: Write, new: Collection[str] = ()) -> Outcome:
+        outcome = self._commit(vault, [write], new)[0]
+        if outcome.verdict is Verdict.STALE:
+            raise Stale(_STALE, outcome.head)
+        if outcome.verdict is Verdict.GONE:
+            raise NotFound("the file is deleted already", head=outcome.head)
+        if outcome.blocker is not None:
+            raise PathTaken(
+                "a file stands where this path needs a folder, or the reverse: rename one of them", outcome.blocker
+            )
+        return outcome
+
+    # -- many files
+
+    def push(self, vault: Vault, chunks: Iterable[bytes], *, device: str, user: str, keep: bool) -> Pushed:
+        """Commits the changes of a bundle, each for itself. Raises BadRequest, TooLarge, DiskFull."""
+        intake = Intake(self._bodies, device=device, user=user, keep=keep, max_file=self._max_file)
+        try:
+            for chunk in chunks:
+                self._offload(intake.feed, chunk)
+            items = intake.close()
+            new = self._keep_all(vault, items)
+        except BaseException:
+            self._offload(intake.discard)
+            raise
+        return self._commit_all(vault, items, new)
+
+    def _keep_all(self, vault: Vault, items: Sequence[Item]) -> set[str]:
+        """Every body durable before any version names it; puts without one are refused. Returns the new hashes."""
+        received = [item.received for item in items if item.received]
+        self._check_quota(vault, received)
+        new = self._offload(self._bodies.keep, vault.id, received) if received else set()
+        bare = [item for item in items if item.refusal is None and item.received is None]
+        wanted = {(w.hash, w.size) for item in bare if (w := item.write) and w.kind == "put" and w.hash}
+        there = self._offload(self._bodies.reuse, vault.id, wanted) if wanted else {}
+        for item in bare:
+            if item.write and item.write.kind == "put" and item.write.hash not in there:
+                item.refusal = "need-body"
+        return new | {digest for digest, is_new in there.items() if is_new}
+
+    def _commit_all(self, vault: Vault, items: Sequence[Item], new: set[str]) -> Pushed:
+        writes = [item.write for item in items if item.refusal is None and item.write]
+        outcomes: list[Outcome] = []
+        after = cursor = None
+        for start in range(0, len(writes), MOST_WRITES):
+            some = writes[start : start + MOST_WRITES]
+            done = self._commit(vault, some, new & {write.hash for write in some if write.hash})
+            if start == 0:
+                after, cursor = done[0].after, done[-1].cursor
+            elif done[0].after != cursor:
+                after = None  # somebody else's versions lie in between
+            cursor = done[-1].cursor
+            outcomes += done
+        following = iter(outcomes)
+        results = [_refused(item) if item.refusal else _result(item, next(following)) for item in items]
+        return Pushed(results, after, cursor if after is not None else None)
+
+    # -- conflicts
+
+    def resolve(self, vault: Vault, conflict_id: str, choice: Choice) -> list[Version]:
+        """Settles a conflict in one transaction; returns the new versions in order.
+
+        Raises NotFound, BadRequest (settled already, or a choice that makes no sense), Stale, PathTaken.
+        """
+        new: set[str] = set()
+        if choice.text is not None:
+            received = self._receive([choice.text.encode()], None)
+            new = self._offload(self._bodies.keep, vault.id, [received])
+            choice = replace(choice, merged=(received.hash, received.size))
+        conflict = self._metadata.conflict(vault.id, conflict_id)
+        if conflict is None:
+            raise NotFound("there is no such conflict")
+        self._require_bodies(vault, [(one.hash, one.size) for one in conflict.candidates])
+
+        def work(tx: Transaction) -> Committed:
+            current = tx.conflict(conflict_id)
+            if current is None:
+                raise NotFound("there is no such conflict")
+            group = Group(tx, {current.path}, conflicts=True)
+            settle(group, tx, current, choice)
+            return group.finish([], new)
+
+        done = self._metadata.transact(vault.id, work)
+        publish(self._bus, vault.id, done)
+        return done.versions
+
+    # -- room and bodies
+
+    def _has(self, vault: Vault, digest: str, size: int) -> bool:
+        return bool(self._offload(self._bodies.reuse, vault.id, [(digest, size)]))
+
+    def _require_bodies(self, vault: Vault, wanted: Sequence[tuple[str, int]]) -> set[str]:
+        there = self._offload(self._bodies.reuse, vault.id, wanted)
+        for digest, _ in wanted:
+            if digest not in there:
+                raise BodyMissing(f"the server has lost the body {digest[:12]}…: restore it from a backup")
+        return {digest for digest, is_new in there.items() if is_new}
+
+    def _check_quota(self, vault: Vault, received: Sequence[Received]) -> None:
+        if not self._quota or not received:
+            return
+        sizes = {one.hash: one.size for one in received}
+        if vault.stored + sum(sizes.values()) <= self._quota:
+            return
+        for digest in self._offload(self._bodies.reuse, vault.id, sizes.items()):
+            del sizes[digest]
+        if sizes and vault.stored + sum(sizes.values()) > self._quota:
+            raise self._quota_exceeded(vault)
+
+    def _quota_exceeded(self, vault: Vault) -> QuotaExceeded:
+        return QuotaExceeded(
+            f"the vault {vault.name} may hold {self._quota // MIB} MB and this does not fit: remove something, or "
+            " ask for a larger quota"
+        )
+
+
+def unknown_version(vault: Vault, stamp: int) -> NotFound | Purged:
+    """The right error for a version that the log does not have."""
+    if 0 < stamp <= vault.purge_mark:
+        return Purged("that version was purged: its time to be kept was over")
+    return NotFound("there is no such version of this path")
+
+
+def _refused(item: Item) -> PushResult:
+    if item.refusal == "need-body":
+        return PushResult(item.path, "need-body")
+    return PushResult(item.path, "rejected", code=item.refusal)
+
+
+def _result(item: Item, outcome: Outcome) -> PushResult:
+    if outcome.verdict in _REFUSAL:
+        head = outcome.blocker or outcome.head
+        return PushResult(item.path, "rejected", code=_REFUSAL[outcome.verdict], head=head)
+    stored = "stored" if item.write and item.write.kind == "put" else "deleted"
+    status = _STATUS.get(outcome.verdict, stored)
+    head = outcome.head if outcome.verdict is Verdict.KEEP else None
+    return PushResult(item.path, status, outcome.version, outcome.conflict, head=head)

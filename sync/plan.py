@@ -1,0 +1,129 @@
+"""What a client needs to do: the table of docs/protocol.md, section 5, as one function from facts to an action.
+
+A client reports what happened to a path since its last sync (a `Change`, or nothing); the log says where the path
+stands now. The report is first settled against the log (`settle`), then the pair is looked up in `TABLE`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from sync.model import Action, Change, Verb, Version
+
+
+class Local(Enum):
+    """What happened at the client, after settling."""
+
+    NOTHING = auto()
+    PUT = auto()
+    DELETE = auto()
+    MISSING = auto()
+    SAME = auto()
+    RESTORED = auto()  # a put or same on a base that the log does not know: the server was put back to an older copy
+
+
+class Head(Enum):
+    """What the path's head is, seen from the client's base and bytes."""
+
+    NONE = auto()
+    BASE = auto()
+    SAME_BYTES = auto()
+    OTHER = auto()
+    TOMBSTONE = auto()
+    OLDER = auto()  # only for RESTORED: the head is from before the base, whatever it is
+    PURGED = auto()  # only for SAME: no head, and the base was purged
+
+
+TABLE: dict[tuple[Local, Head], Verb | None] = {
+    (Local.NOTHING,  Head.NONE):       None,
+    (Local.NOTHING,  Head.BASE):       None,            # `adopt` where settling moved the base: see plan()
+    (Local.NOTHING,  Head.SAME_BYTES): "download",
+    (Local.NOTHING,  Head.OTHER):      "download",
+    (Local.NOTHING,  Head.TOMBSTONE):  "delete_local",
+    (Local.PUT,      Head.NONE):       "upload",
+    (Local.PUT,      Head.BASE):       "upload",
+    (Local.PUT,      Head.SAME_BYTES): "adopt",
+    (Local.PUT,      Head.OTHER):      "conflict",
+    (Local.PUT,      Head.TOMBSTONE):  "upload",        # an edit beats a delete
+    (Local.DELETE,   Head.NONE):       "adopt",
+    (Local.DELETE,   Head.BASE):       "delete_remote",
+    (Local.DELETE,   Head.SAME_BYTES): "download",
+    (Local.DELETE,   Head.OTHER):      "download",      # an edit beats a delete
+    (Local.DELETE,   Head.TOMBSTONE):  "adopt",
+    (Local.MISSING,  Head.NONE):       "adopt",
+    (Local.MISSING,  Head.BASE):       "download",      # deleted while the client did not run: it comes back
+    (Local.MISSING,  Head.SAME_BYTES): "download",
+    (Local.MISSING,  Head.OTHER):      "download",
+    (Local.MISSING,  Head.TOMBSTONE):  "adopt",
+    (Local.SAME,     Head.NONE):       "upload",        # cannot be, and must not delete: no base to be the same as
+    (Local.SAME,     Head.BASE):       "adopt",
+    (Local.SAME,     Head.SAME_BYTES): "adopt",
+    (Local.SAME,     Head.OTHER):      "download",
+    (Local.SAME,     Head.TOMBSTONE):  "delete_local",
+    (Local.SAME,     Head.PURGED):     "delete_local",
+    (Local.RESTORED, Head.NONE):       "upload",
+    (Local.RESTORED, Head.OLDER):      "upload",
+    (Local.RESTORED, Head.SAME_BYTES): "adopt",
+    (Local.RESTORED, Head.OTHER):      "conflict",
+    (Local.RESTORED, Head.TOMBSTONE):  "conflict",      # kept as a candidate, which on a tombstone is stored
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the log says about one reported path.
+
+    `base` is the settled base's version: the newest put above the reported base whose hash is the change's or one
+    of `sent`, else the version the reported base names, else None. `purge_mark` is the vault's.
+    """
+
+    head: Version | None
+    base: Version | None
+    purge_mark: int = 0
+
+
+def plan(change: Change | None, facts: Facts) -> Action | None:
+    """The action for one path, or None when there is nothing to do. `change` is None where nothing was reported."""
+    local = _local(change, facts)
+    head = _head(local, change, facts)
+    verb = TABLE[local, head]
+    path = change.path if change else facts.head.path if facts.head else ""
+    if (local, head) == (Local.NOTHING, Head.BASE) and change and facts.head and change.base != facts.head.stamp:
+        verb = "adopt"
+    if verb is None:
+        return None
+    base = facts.head.stamp if facts.head and verb == "upload" else None
+    return Action(verb, path, facts.head, base)
+
+
+def _local(change: Change | None, facts: Facts) -> Local:
+    if change is None:
+        return Local.NOTHING
+    if change.kind == "delete":
+        return Local.DELETE
+    if change.kind == "missing":
+        return Local.MISSING
+    if facts.base is None and change.base is not None and change.base > facts.purge_mark:
+        return Local.RESTORED
+    if change.kind == "same":
+        return Local.SAME
+    if facts.base is not None and facts.base.live and facts.base.hash == change.hash:
+        return Local.NOTHING
+    return Local.PUT
+
+
+def _head(local: Local, change: Change | None, facts: Facts) -> Head:
+    head = facts.head
+    if head is None:
+        purged = local is Local.SAME and facts.base is None and change is not None and change.base is not None
+        return Head.PURGED if purged else Head.NONE
+    if local is Local.RESTORED and change and change.base is not None and head.stamp < change.base:
+        return Head.OLDER
+    if facts.base is not None and head.stamp == facts.base.stamp:
+        return Head.TOMBSTONE if not head.live and local is not Local.PUT else Head.BASE
+    if not head.live:
+        return Head.TOMBSTONE
+    if change is not None and change.hash == head.hash:
+        return Head.SAME_BYTES
+    return Head.OTHER

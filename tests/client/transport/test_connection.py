@@ -1,0 +1,140 @@
+"""The client's connection over a real socket: what it survives, and what it says about the rest."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from client.connection import SlowDown
+from client.ports import ServerAway, ServerRefused
+from sync.model import Change
+from tests.client.transport.scripted import Peer, Request, Script, cut, vault
+
+Serve = Callable[..., Script]
+
+
+def test_one_connection_carries_every_request(serve: Serve, connect: Any) -> None:
+    script = serve(vault, vault, vault)
+    transport = connect(script)
+    for _ in range(3):
+        assert transport.vault() == {"name": "notes"}
+    assert script.connections == 1
+
+
+def test_every_request_says_who_asks_and_from_which_device(serve: Serve, connect: Any) -> None:
+    script = serve(vault)
+    connect(script).vault()
+    headers = script.requests[0].headers
+    assert headers["authorization"] == "Basic bWU6c2VjcmV0"
+    assert headers["gobi-device"] == "laptop"
+    assert headers["host"] == f"127.0.0.1:{script.port}"
+
+
+def test_an_idle_connection_that_the_server_closed_is_opened_again(serve: Serve, connect: Any) -> None:
+    def answer_and_close(peer: Peer, request: Request) -> None:
+        vault(peer, request)
+        peer.close()
+
+    script = serve(answer_and_close, vault)
+    transport = connect(script)
+    transport.vault()
+    assert transport.vault() == {"name": "notes"}
+    assert script.connections == 2
+
+
+def test_a_request_on_a_stale_connection_is_repeated_with_its_whole_body(serve: Serve, connect: Any) -> None:
+    synced = {"actions": [], "cursor": "c", "more": False}
+    script = serve(vault, cut, lambda peer, _: peer.json("200 OK", synced))
+    transport = connect(script)
+    transport.vault()
+    transport.sync("0", [Change("gone.md", "delete", 5)], True, 100)
+    assert script.requests[1].body == script.requests[2].body != b""
+
+
+def test_a_fresh_connection_that_is_cut_means_the_server_is_away(serve: Serve, connect: Any) -> None:
+    """Repeating on it would hammer a server that has just failed."""
+    script = serve(cut)
+    with pytest.raises(ServerAway, match="the connection was cut"):
+        connect(script).vault()
+    assert len(script.requests) == 1
+
+
+def test_no_server_at_all_is_said_in_words(serve: Serve, connect: Any) -> None:
+    script = serve()
+    script.close()
+    with pytest.raises(ServerAway, match="Connection refused"):
+        connect(script).vault()
+
+
+def test_a_server_that_never_answers_is_given_up(serve: Serve, connect: Any) -> None:
+    done = threading.Event()
+    script = serve(lambda peer, request: done.wait(5) and None)
+    with pytest.raises(ServerAway, match="does not answer"):
+        connect(script, timeout=0.05).vault()
+    done.set()
+
+
+def test_an_answer_cut_in_the_middle_is_never_taken_for_whole(serve: Serve, connect: Any) -> None:
+    def half(peer: Peer, request: Request) -> None:
+        peer.send("200 OK", b'{"name": "no', length=100)
+        peer.close()
+
+    with pytest.raises(ServerAway):
+        connect(serve(half)).vault()
+
+
+# ------------------------------------------------------------------------------------------ a server that says no
+
+
+def test_a_busy_server_is_asked_again_when_it_said(serve: Serve, connect: Any) -> None:
+    slept: list[float] = []
+    script = serve(lambda peer, _: peer.problem(503, "store-unavailable", "Retry-After: 3"), vault)
+    assert connect(script, slept).vault() == {"name": "notes"}
+    assert slept == [3.0]
+
+
+def test_patience_with_a_busy_server_ends(serve: Serve, connect: Any) -> None:
+    slept: list[float] = []
+    script = serve(*[lambda peer, _: peer.problem(503, "store-unavailable", "Retry-After: 4")] * 3)
+    with pytest.raises(ServerAway) as away:
+        connect(script, slept, patience=10).vault()
+    assert slept == [4.0, 4.0]
+    assert away.value.retry_after == 4.0
+    assert not isinstance(away.value, SlowDown)
+
+
+def test_a_server_that_asks_for_more_than_our_patience_is_left_alone_at_once(serve: Serve, connect: Any) -> None:
+    slept: list[float] = []
+    script = serve(lambda peer, _: peer.problem(429, "slow-down", "Retry-After: 900"))
+    with pytest.raises(SlowDown, match="900 s"):
+        connect(script, slept).vault()
+    assert slept == []
+
+
+def test_a_clear_no_carries_the_protocols_word_and_the_whole_problem(serve: Serve, connect: Any) -> None:
+    script = serve(lambda peer, _: peer.problem(410, "cursor-expired", extra=1))
+    with pytest.raises(ServerRefused, match="no: cursor-expired") as no:
+        connect(script).sync("old", [], True, 10)
+    assert (no.value.status, no.value.code, no.value.problem["extra"]) == (410, "cursor-expired", 1)
+
+
+@pytest.mark.parametrize("body", [b"<html>hello</html>", b"[]", b'{"status": 404}', b"\xff", b""])
+def test_an_answer_that_is_not_gobis_says_to_check_the_address(serve: Serve, connect: Any, body: bytes) -> None:
+    script = serve(lambda peer, _: peer.send("404 Not Found", body))
+    with pytest.raises(ServerRefused, match="check the address"):
+        connect(script).vault()
+
+
+def test_a_success_that_is_not_json_says_to_check_the_address(serve: Serve, connect: Any) -> None:
+    script = serve(lambda peer, _: peer.send("200 OK", b"<html>a router's sign-in page</html>"))
+    with pytest.raises(ServerRefused, match="check the address"):
+        connect(script).vault()
+
+
+def test_a_redirect_is_not_followed_with_the_password_in_hand(serve: Serve, connect: Any) -> None:
+    script = serve(lambda peer, _: peer.send("301 Moved", b"", "Location: https://elsewhere/"))
+    with pytest.raises(ServerRefused, match="https://elsewhere/"):
+        connect(script).vault()
