@@ -36,6 +36,8 @@ def main() -> int:
         return 75
     notes = _made(options.work / f"notes-{options.notes}", partial(make_vault, notes=options.notes))
     note_steps = [step for step in NOTE_STEPS if step in options.steps]
+    if note_steps and note_steps[0] != "W1":
+        note_steps.insert(0, "W1")  # the others start from two folders in step
     results: list[Measured] = []
     with open(options.work / "results.jsonl", "w") as log:
 

@@ -64,9 +64,9 @@ class Gobi(Peer):
         password.write_text("correct horse battery staple\n")
         place.serve([self._gobi, "serve"], self._env, port)
         place.run([self._gobi, "user", "add", "me", "--password-file", password], self._env)
-        for folder, device, more in ((place.a, "a", ["--create"]), (place.b, "b", [])):
-            who = ["--user", "me", "--password-file", password, "--device", device]
-            place.run([self._gobi, "connect", folder, f"http://127.0.0.1:{port}", "notes", *who, *more], self._env)
+        vault = [f"http://127.0.0.1:{port}", "notes", "--user", "me", "--password-file", str(password)]
+        place.run([self._gobi, "connect", place.a, *vault, "--device", "a", "--create"], self._env)
+        place.run([self._gobi, "connect", place.b, *vault, "--device", "b"], self._env)
 
     def sync_a(self) -> None:
         self.place.run([self._gobi, "sync", self.place.a], self._env)

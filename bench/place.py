@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
+from typing import Self
 
 OWN_FOLDERS = {".gobi"}  # a client's own, no part of the vault
 
@@ -76,7 +77,7 @@ class Place:
                 server.wait()
 
     def _said(self) -> str:
-        return self._log.read_text(errors="replace")[-600:].strip()
+        return " ".join(self._log.read_text(errors="replace").split())[-300:]
 
 
 class PeakMemory:
@@ -94,7 +95,7 @@ class PeakMemory:
             if self._over.wait(0.2):
                 return
 
-    def __enter__(self) -> PeakMemory:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

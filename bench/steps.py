@@ -34,7 +34,10 @@ STEPS = {
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One step of one peer in one run. `seconds`: wall time (None at W6). `pss`: of the hub in MiB, highest or at rest."""
+    """One step of one peer in one run. `seconds`: wall time (None at W6).
+
+    `pss`: the hub's memory in MiB, at its highest or at rest.
+    """
 
     step: str
     peer: str
@@ -51,6 +54,7 @@ def measure(step: str, peer: Peer, run: int, quiet: float) -> Measured:
         return Measured(step, peer.name, run, pss=peer.place.hub_pss())
     if step == "W3":
         _edit(peer, random.Random(f"edits-{run}"))
+    before = digests(peer.place.a)
     os.sync()  # what an earlier step left to be written is not this one's to pay for
     wait_until_quiet(quiet)
     with PeakMemory(peer.place) as peak:
@@ -58,7 +62,8 @@ def measure(step: str, peer: Peer, run: int, quiet: float) -> Measured:
         peer.sync_a()
         peer.sync_b()
         seconds = time.perf_counter() - began
-    _verify(peer)
+    for folder in (peer.place.a, peer.place.b):
+        _verify(before, digests(folder), folder.name)
     return Measured(step, peer.name, run, seconds, peak.mib)
 
 
@@ -71,8 +76,7 @@ def _edit(peer: Peer, rng: random.Random) -> None:
         note.write_bytes(body[:cut] + b"\nedited %d\n" % rng.getrandbits(60) + body[cut:])
 
 
-def _verify(peer: Peer) -> None:
-    there, arrived = digests(peer.place.a), digests(peer.place.b)
-    if there != arrived:
-        wrong = sorted(path for path in there.keys() | arrived.keys() if there.get(path) != arrived.get(path))
-        raise Failed(f"A and B differ in {len(wrong)} of {len(there)} files, first {wrong[0]!r}")
+def _verify(expected: dict[str, str], found: dict[str, str], where: str) -> None:
+    if found != expected:
+        wrong = sorted(path for path in expected.keys() | found.keys() if expected.get(path) != found.get(path))
+        raise Failed(f"{len(wrong)} of {len(expected)} files are wrong in {where}, first {wrong[0]!r}")

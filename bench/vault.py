@@ -16,9 +16,7 @@ import random
 from pathlib import Path
 
 MIB = 1024 * 1024
-SYLLABLES = (
-    "ka lo mi ter son re va du pen ist or al en ta ri mo cu be sha ni gra tol fer us im ed an ol qui zen".split()
-)
+SYLLABLES = "ka lo mi ter son re va du pen ist or al en ta ri mo cu be sha ni gra tol fer us im ed an ol qui zen"
 ALPHABETS = ["café", "naïve", "Übersicht", "日本語", "заметка", "año", "中文", "smörgås", "ελλάδα", "🌱"]
 TOP_FOLDERS = ["Daily notes", "Projects", "Areas", "Archive", "People & places", "Bücher", "日記", "Réunions", "Inbox"]
 FIRST_MTIME = 1_600_000_000  # seconds since 1970; every file gets a sub-second part too, as real ones have
@@ -29,8 +27,10 @@ class Words:
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        made = {"".join(rng.choices(SYLLABLES, k=rng.choice((1, 2, 2, 3, 3, 4)))) for _ in range(5000)}
-        self._words = sorted(made, key=lambda _: rng.random())  # a set's own order differs from run to run
+        syllables = SYLLABLES.split()
+        made = {"".join(rng.choices(syllables, k=rng.choice((1, 2, 2, 3, 3, 4)))) for _ in range(5000)}
+        self._words = sorted(made)  # a set's own order differs from run to run
+        rng.shuffle(self._words)
         self._words[50 : 50 + len(ALPHABETS)] = ALPHABETS
         self._weights = list(itertools.accumulate(1 / (rank + 2.7) for rank in range(len(self._words))))
 

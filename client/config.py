@@ -11,7 +11,7 @@ import json
 import os
 import re
 import secrets
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,7 +19,7 @@ from client.ports import Stopped
 from sync.paths import is_device, is_name
 
 STATE = ".gobi"
-USAGE, CONFIG = 2, 78  # exit codes
+CONFIG = 78  # the exit code for wrong settings
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -39,12 +39,9 @@ class Config:
     insecure: bool
     id: str
 
-    def same_vault(self, other: Config) -> bool:
-        return (self.url, self.vault) == (other.url, other.vault)
 
-
-def new_config(url: str, vault: str, user: str, device: str, insecure: bool) -> Config:
-    return Config(url, vault, user, device, insecure, secrets.token_hex(16))
+def new_id() -> str:
+    return secrets.token_hex(16)
 
 
 def state_folder(folder: Path) -> Path:
@@ -97,33 +94,24 @@ def is_loopback(host: str) -> bool:
 def load(folder: Path) -> Config:
     """The folder's own word on where it belongs. Raises Stopped."""
     if not folder.is_dir():
-        raise Stopped(f"{shown(folder)} is not a folder; is its disk mounted?", USAGE)
+        raise Stopped(f"{shown(folder)} is not a folder; is its disk mounted? Nothing was changed anywhere", CONFIG)
     path = state_folder(folder) / "config.json"
     try:
-        row = json.loads(path.read_bytes())
-        config = Config(**{name: row[name] for name in Config.__slots__})
+        config = _parse(path.read_bytes())
     except FileNotFoundError:
-        raise Stopped(f"{shown(folder)} is not connected; run: gobi connect {shown(folder)} URL VAULT", USAGE) from None
+        raise Stopped(
+            f"{shown(folder)} is not connected; run gobi connect (if it was, is its disk mounted?)", CONFIG
+        ) from None
     except OSError as error:
         raise Stopped(f"{shown(path)} cannot be read: {error.strerror}; mend its permissions", CONFIG) from None
-    except (ValueError, TypeError, KeyError):
+    except ValueError:
         raise _broken(path) from None
-    if not _sound(config):
-        raise _broken(path)
     try:
         if normalise_url(config.url, config.insecure) != config.url:
             raise _broken(path)
     except BadUrl as error:
         raise Stopped(f"{shown(path)}: {error}", CONFIG) from None
     return config
-
-
-def find(folder: Path) -> Config | None:
-    """As load, but None for a folder that is not connected, or whose config is broken past telling."""
-    try:
-        return load(folder)
-    except Stopped:
-        return None
 
 
 def save(folder: Path, config: Config, password: str) -> None:
@@ -173,7 +161,7 @@ def default_device() -> str:
 
 
 def shown(path: Path | str) -> str:
-    """A name for a terminal or a log: control characters and broken bytes are escaped, so it stays one harmless line."""
+    """A name for a terminal or a log: what is not printable is escaped, so that it stays one harmless line."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
@@ -185,16 +173,18 @@ def _password_file(config_id: str) -> Path:
     return base / "gobi" / "passwords" / config_id
 
 
-def _sound(config: Config) -> bool:
-    texts = (config.url, config.vault, config.user, config.device, config.id)
-    return (
-        all(isinstance(text, str) for text in texts)
-        and isinstance(config.insecure, bool)
-        and is_name(config.vault)
-        and is_name(config.user)
-        and is_device(config.device)
-        and _ID.fullmatch(config.id) is not None
-    )
+def _parse(raw: bytes) -> Config:
+    """Raises ValueError for anything but what save() wrote: the file lies in a folder that others may write to."""
+    row = json.loads(raw)
+    if not isinstance(row, dict) or not isinstance(row.get("insecure"), bool):
+        raise ValueError("no configuration")
+    texts = [text for name in ("url", "vault", "user", "device", "id") if isinstance(text := row.get(name), str)]
+    if len(texts) != 5:
+        raise ValueError("no configuration")
+    url, vault, user, device, config_id = texts
+    if not (is_name(vault) and is_name(user) and is_device(device) and _ID.fullmatch(config_id)):
+        raise ValueError("no configuration")
+    return Config(url, vault, user, device, row["insecure"], config_id)
 
 
 def _broken(path: Path) -> Stopped:
@@ -213,7 +203,3 @@ def _write(path: Path, value: object) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def with_device(config: Config, device: str, insecure: bool) -> Config:
-    return replace(config, device=device, insecure=insecure)

@@ -16,7 +16,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from client.ports import ServerAway, ServerRefused
+from client.ports import ServerAway, ServerRefused, SlowDown
 from sync.model import Json
 
 if TYPE_CHECKING:
@@ -30,10 +30,6 @@ PATIENCE = 30.0  # seconds that one request may spend on a server that asks to c
 DEFAULT_WAIT = 2.0  # where it does not say when
 
 _BUSY = (429, 502, 503, 504)
-
-
-class SlowDown(ServerAway):
-    """The server is there and asks for patience: too many requests, or too many failed sign-ins."""
 
 
 @dataclass(frozen=True, slots=True)

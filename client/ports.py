@@ -121,6 +121,10 @@ class ServerAway(Exception):
         self.retry_after = retry_after
 
 
+class SlowDown(ServerAway):
+    """The server is there and asks for patience: too many requests, or too many failed sign-ins."""
+
+
 class ServerRefused(Exception):
     """The server said a clear no: HTTP status, the protocol's code word, its words, and the parsed problem."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -63,7 +63,7 @@ class Bar(_Counted):
 
     def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(out, clock)
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[NoReturn] | None = None
 
     def advance(self, files: int, size: int) -> None:
         super().advance(files, size)
@@ -80,7 +80,7 @@ class Bar(_Counted):
             self._bar.close()
             self._bar = None
 
-    def _open(self) -> tqdm[None]:
+    def _open(self) -> tqdm[NoReturn]:
         from tqdm import tqdm
 
         return tqdm(
@@ -100,19 +100,18 @@ def progress_for(out: TextIO, wanted: bool) -> Progress:
         return Silent()
     if not out.isatty():
         return Lines(out)
-    try:
-        import importlib.util
+    from importlib.util import find_spec
 
-        return Bar(out) if importlib.util.find_spec("tqdm") else Lines(out)
-    except ImportError:
-        return Lines(out)
+    return Bar(out) if find_spec("tqdm") else Lines(out)
 
 
 def human_size(size: int) -> str:
-    """Decimal units, three digits at most: 999 B, 1.2 kB, 34 MB."""
-    value, unit = float(size), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):  # noqa: B007 (the last unit reached is what is shown)
-        if value < 999.5 or unit == "TB":
+    """Decimal units, two digits at least: 999 B, 1.2 kB, 34 MB."""
+    if size < 1000:
+        return f"{size} B"
+    value, unit = size / 1000, "kB"
+    for larger in ("MB", "GB", "TB"):
+        if value < 999.5:
             break
-        value /= 1000
-    return f"{value:.0f} {unit}" if value >= 9.95 or unit == "B" else f"{value:.1f} {unit}"
+        value, unit = value / 1000, larger
+    return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"

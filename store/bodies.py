@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import os
 import secrets
 import shutil
@@ -38,11 +39,14 @@ class DiskBodies:
         self._root = os.fspath(root)
         self._temporary = os.path.join(self._root, "tmp")
         self._known_folders: set[str] = set()
+        # Unlike that of any other process, and of this one before a restart.
+        self._prefix = secrets.token_hex(8)
+        self._count = itertools.count()
         with _translated():
             os.makedirs(self._temporary, mode=0o700, exist_ok=True)
 
     def receive(self, limit: int | None = None) -> DiskIncoming:
-        return DiskIncoming(os.path.join(self._temporary, secrets.token_hex(12)), limit)
+        return DiskIncoming(f"{self._temporary}/{self._prefix}-{next(self._count)}", limit)
 
     def keep(self, vault_id: str, received: Sequence[Received]) -> set[str]:
         try:
@@ -109,13 +113,11 @@ class DiskBodies:
         shutil.rmtree(folder, ignore_errors=True)
 
     def check(self) -> None:
-        path = os.path.join(self._temporary, secrets.token_hex(12))
-        with _translated():
-            try:
-                with open(path, "xb") as probe:
-                    probe.write(b"gobi")
-            finally:
-                _remove(path)
+        probe = self.receive()
+        try:
+            probe.write(b"gobi")
+        finally:
+            probe.discard()
 
     def sweep(self) -> None:
         """Removes what uploads left behind that were cut off by a crash."""

@@ -16,7 +16,7 @@ PIECE = 256 << 10
 
 def bundle_size(versions: Sequence[Version]) -> int:
     """Bytes of the tar that `bundle` makes of these."""
-    return sum(encoded_size(one.path, one.size, one.mtime) for one in versions) + len(END)
+    return sum(encoded_size(one.path, one.size, _mtime(one)) for one in versions) + len(END)
 
 
 def bundle(bodies: Bodies, vault_id: str, versions: Iterable[Version], offload: Offload) -> Iterator[bytes]:
@@ -26,12 +26,12 @@ def bundle(bodies: Bodies, vault_id: str, versions: Iterable[Version], offload: 
     for version in versions:
         if version.size <= PIECE:
             waiting.append(version)
-            size += version.size
+            size += encoded_size(version.path, version.size, _mtime(version))
         if waiting and (size >= PIECE or version.size > PIECE):
             yield offload(_read_small, bodies, vault_id, waiting)
             waiting, size = [], 0
         if version.size > PIECE:
-            yield header(version.path, version.size, version.mtime)
+            yield header(version.path, version.size, _mtime(version))
             yield from _read_large(bodies, vault_id, version, offload)
             yield padding(version.size)
     yield offload(_read_small, bodies, vault_id, waiting) + END
@@ -44,7 +44,7 @@ def _read_small(bodies: Bodies, vault_id: str, versions: Sequence[Version]) -> b
             body = file.read(version.size + 1)
         if len(body) != version.size:
             raise _damaged(version)
-        parts += [header(version.path, version.size, version.mtime), body, padding(version.size)]
+        parts += [header(version.path, version.size, _mtime(version)), body, padding(version.size)]
     return b"".join(parts)
 
 
@@ -62,6 +62,11 @@ def _read_large(bodies: Bodies, vault_id: str, version: Version, offload: Offloa
 def _open(bodies: Bodies, vault_id: str, version: Version) -> BinaryIO:
     assert version.hash is not None, "only puts have a body"
     return bodies.open(vault_id, version.hash)
+
+
+def _mtime(version: Version) -> int:
+    """The file's own time; where its client told none, the version's."""
+    return version.stamp if version.mtime is None else version.mtime
 
 
 def _damaged(version: Version) -> BodyMissing:

@@ -6,7 +6,7 @@ Blocking and without a loop of its own: it is fed chunks, wherever the caller wa
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from store.base import Bodies, Incoming, Received
 from store.errors import BadRequest, TooLarge
@@ -153,20 +153,16 @@ class Intake:
         except BadPath:
             return Item(path, None, "bad-path")
         device, user = self._author
-        write = Write(path, "delete", None, device, user)
         kind, base, mtime = change.get("kind"), change.get("base"), change.get("mtime")
         if kind == "delete" and _is_stamp(base):
-            return Item(path, replace(write, base=base))
+            return Item(path, Write(path, "delete", base, device, user))
         digest, size = change.get("hash"), change.get("size")
         good = kind == "put" and isinstance(digest, str) and HASH.fullmatch(digest) and _is_stamp(size)
         if not good or not (base is None or _is_stamp(base)) or not (mtime is None or _is_integer(mtime)):
             return Item(path, None, "bad-request")
         assert isinstance(digest, str)
         assert isinstance(size, int)
-        return Item(
-            path,
-            replace(write, kind="put", base=base, hash=digest, size=size, mtime=mtime, keep=self._keep),
-        )
+        return Item(path, Write(path, "put", base, device, user, digest, size, mtime, self._keep))
 
 
 def _is_integer(value: object) -> bool:

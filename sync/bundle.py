@@ -48,7 +48,7 @@ _KINDS = {
 }
 _PAX_LENGTH = re.compile(rb"([1-9][0-9]{0,5}) ")
 _PAX_SIZE = re.compile(rb"[0-9]{1,18}")
-_PAX_MTIME = re.compile(rb"(-?)([0-9]{1,12})(?:\.([0-9]*))?")
+_PAX_MTIME = re.compile(rb"(-?)([0-9]{1,13})(?:\.([0-9]*))?")  # what 64 bits of µs need
 
 
 class BundleError(ValueError):
@@ -217,7 +217,7 @@ class BundleReader:
     def close(self) -> None:
         """Raises BundleError where the archive was cut off."""
         if self._step != self._after_end:
-            raise BundleError("the archive is cut off: its end is missing; send it again")
+            raise BundleError("the archive is cut off: its end is missing")
 
     # Every step looks at `data` from `at` on and returns how many bytes it took; 0 means: call again with `_need`.
 
@@ -246,7 +246,7 @@ class BundleReader:
         if kind == b"\0" and path.endswith("/"):
             raise BundleError(f"only regular files can be in the archive; {path[:100]!r} is a folder")
         if self._entries >= self._max_entries:
-            raise BundleTooLarge(f"the archive holds more than {self._max_entries} files; send it in parts")
+            raise BundleTooLarge(f"the archive holds more than {self._max_entries} files")
         padded = size + -size % BLOCK
         if self._used + BLOCK + padded > self._max_total:
             raise self._too_long()
@@ -335,7 +335,7 @@ class BundleReader:
         return 0
 
     def _too_long(self) -> BundleTooLarge:
-        return BundleTooLarge(f"the archive is longer than {self._max_total} bytes; send it in parts")
+        return BundleTooLarge(f"the archive is longer than {self._max_total} bytes")
 
 
 def _octal(field: bytes, what: str) -> int:

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from client.connection import SlowDown
-from client.ports import ServerAway, ServerRefused
+from client.ports import ServerAway, ServerRefused, SlowDown
 from sync.model import Change
 from tests.client.transport.scripted import Peer, Request, Script, cut, vault
 

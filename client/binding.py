@@ -1,0 +1,175 @@
+"""Binding a folder to a vault, and letting it go again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+from client import config as configuration
+from client.config import CONFIG, BadUrl, Config, shown
+from client.ports import ServerRefused, Stopped
+from sync.model import Json
+from sync.paths import is_device, is_name
+
+USAGE = 2
+# What a folder remembers of its vault. Without a config.json nobody can say which vault that was.
+_MEMORY = ("index.db", "index.db-wal", "index.db-shm", "index.db-journal", "queue.jsonl", "last-sync")
+
+
+def check_words(folder: Path, url: str, vault: str, user: str, device: str | None, insecure: bool) -> Config:
+    """What `gobi connect` was told, as a configuration. Raises Stopped for what no server would take."""
+    try:
+        address = configuration.normalise_url(url, insecure)
+    except BadUrl as error:
+        raise Stopped(str(error), USAGE) from None
+    for what, name in (("vault", vault), ("user", user)):
+        if not is_name(name):
+            raise Stopped(
+                f"{shown(name)!r} cannot name a {what}: use up to 64 of a-z, 0-9, '.', '_' and '-', beginning with a "
+                "letter or a digit",
+                USAGE,
+            )
+    device = device or configuration.default_device()
+    if not is_device(device):
+        raise Stopped(f"{shown(device)!r} cannot name a device: use 1 to 64 printable ASCII characters", USAGE)
+    wanted = Config(address, vault, user, device, insecure, configuration.new_id())
+    return _as_before(folder, wanted)
+
+
+def _as_before(folder: Path, wanted: Config) -> Config:
+    """`wanted`, with the id that the folder has already. Raises Stopped where it belongs elsewhere."""
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise Stopped(f"{shown(folder)} is not a folder", USAGE)
+    for above in folder.parents:
+        if (configuration.state_folder(above) / "config.json").exists():
+            raise Stopped(f"{shown(folder)} lies inside {shown(above)}, which is connected already", USAGE)
+    present = _present(folder)
+    if present is None:
+        return wanted
+    if (present.url, present.vault) != (wanted.url, wanted.vault):
+        raise Stopped(
+            f"{shown(folder)} is connected to {present.vault} on {present.url}; to change that, run gobi disconnect "
+            f"{shown(folder)} first",
+            USAGE,
+        )
+    return Config(wanted.url, wanted.vault, wanted.user, wanted.device, wanted.insecure, present.id)
+
+
+def _present(folder: Path) -> Config | None:
+    """None for a folder that is not connected, or whose configuration is damaged past telling: connecting mends it."""
+    try:
+        return configuration.load(folder)
+    except Stopped:
+        return None
+
+
+def bind(folder: Path, wanted: Config, password: str, *, create: bool) -> Json:
+    """Asks the server first, then writes; returns what it says of the vault.
+
+    Raises ServerAway, ServerRefused, Stopped.
+    """
+    from client.connection import Connection
+    from client.http import HttpTransport
+
+    transport = HttpTransport(Connection(wanted.url, wanted.user, password, wanted.device), wanted.vault)
+    try:
+        if create:
+            transport.create_vault()
+        state = transport.vault()
+    except ServerRefused as error:
+        raise _explained(error, wanted) from None
+    finally:
+        transport.close()
+    try:
+        folder.mkdir(exist_ok=True)
+        if _present(folder) is None:
+            _forget(folder)
+    except OSError as error:
+        raise Stopped(f"cannot write to {shown(folder)}: {error.strerror}", CONFIG) from None
+    configuration.save(folder, wanted, password)
+    return state
+
+
+def _explained(error: ServerRefused, wanted: Config) -> Exception:
+    if error.code == "unauthorized":
+        return Stopped(f"{wanted.url} does not accept the user {wanted.user} with this password; try again", CONFIG)
+    if error.code == "not-found":
+        return Stopped(
+            f"{wanted.user} has no vault {wanted.vault} on {wanted.url}; check the name, or add --create to make it",
+            CONFIG,
+        )
+    if error.code == "name-taken":
+        return Stopped(
+            f"the vault {wanted.vault} is somebody else's; choose another name, or ask its owner to let you in", CONFIG
+        )
+    return error
+
+
+def _forget(folder: Path) -> None:
+    for name in _MEMORY:
+        (configuration.state_folder(folder) / name).unlink(missing_ok=True)
+
+
+def release(folder: Path) -> Path | None:
+    """Removes the password and `.gobi`; returns the trash where it has something in it, which stays. Raises Stopped."""
+    from client.lock import locked
+
+    state = configuration.state_folder(folder)
+    if state.is_symlink() or not state.is_dir():
+        configuration.load(folder)  # says what is wrong
+    with locked(state):
+        present = _present(folder)
+        if present is not None:
+            configuration.forget_password(present)
+        return _remove_state(state)
+
+
+def _remove_state(state: Path) -> Path | None:
+    trash = state / "trash"
+    keep = any(stat.S_ISREG(path.lstat().st_mode) for path in trash.rglob("*")) if trash.is_dir() else False
+    try:
+        if not keep:
+            shutil.rmtree(state)
+            return None
+        for entry in state.iterdir():
+            if entry == trash:
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+    except OSError as error:
+        raise Stopped(f"cannot remove {shown(state)}: {error.strerror}; run gobi disconnect again", CONFIG) from None
+    return trash
+
+
+def vault_path(folder: Path, name: str) -> str:
+    """The path in the vault that a person means by `name`: from the current folder, or inside `folder`.
+
+    Symbolic links on the way to `folder` are seen through, those inside it are not. Raises Stopped for what is outside.
+    """
+    root = folder.resolve()
+    if os.path.isabs(name):
+        candidates = [_seen(Path(os.path.normpath(name)), root)]
+    else:
+        here = Path.cwd()
+        candidates = [root / name]
+        if here.is_relative_to(root) and os.path.lexists(here / name):
+            candidates.insert(0, here / name)
+    place = os.path.normpath(candidates[0])
+    relative = os.path.relpath(place, root)
+    if relative == ".":
+        raise Stopped(f"{shown(name)} is the whole folder; name the files or folders in it", USAGE)
+    if relative.split(os.sep)[0] == "..":
+        raise Stopped(f"{shown(name)} is not inside {shown(folder)}", USAGE)
+    return relative
+
+
+def _seen(path: Path, root: Path) -> Path:
+    """`path` from `root` on, where one of the folders above it is `root` under another name."""
+    for above in (path, *path.parents):
+        if above.resolve() == root:
+            return root / path.relative_to(above)
+    return path

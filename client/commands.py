@@ -1,0 +1,238 @@
+"""The commands of a client: connect, disconnect, sync, rm, status.
+
+What is imported at the top is what every command needs; the rest comes in when it is used, since the start of the
+command is part of the product.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from client import config as configuration
+from client.config import Config, shown
+from client.ports import ServerAway, ServerRefused, SlowDown, Stopped
+from sync.model import Json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from client.http import HttpTransport
+
+NEEDS_A_PERSON, USAGE, OUT_OF_REACH, LATER, SETTINGS = 1, 2, 69, 75, 78
+# Seconds without a byte: a server that makes 256 MiB durable on an SD card is silent for a while. And seconds that one
+# request may spend on a server that asks to come back later.
+TIMEOUT, PATIENCE = 120.0, 30.0
+STATUS_TIMEOUT = 5.0  # seconds that `status` gives the server: it answers without it, too
+
+
+class Command(click.Command):
+    """Turns what stops a command into one line that says what to do next, and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except Stopped as error:
+            _fail(str(error), error.exit_code)
+        except SlowDown as error:
+            _fail(str(error), LATER)
+        except ServerAway as error:
+            _fail(str(error), OUT_OF_REACH)
+        except ServerRefused as error:
+            _fail(*_refusal(error, ctx))
+        except KeyboardInterrupt:
+            _fail("stopped; nothing is lost, the next sync goes on from here", 130)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"gobi: {shown(message)}", err=True)
+    raise SystemExit(code)
+
+
+def _refusal(error: ServerRefused, ctx: click.Context) -> tuple[str, int]:
+    folder = shown(ctx.params["folder"])
+    match error.code:
+        case "unauthorized":
+            return f"the server does not accept this user and password; run gobi connect {folder} again", SETTINGS
+        case "not-found":
+            return "the vault is not there (any more), or this user may not see it; ask its owner", SETTINGS
+        case "forbidden":
+            return f"{error}; ask an owner of the vault for the role 'write'", NEEDS_A_PERSON
+    return str(error), NEEDS_A_PERSON
+
+
+def _absolute(_ctx: click.Context, _parameter: click.Parameter, value: str) -> Path:
+    return Path(os.path.abspath(value))
+
+
+folder_argument = click.argument("folder", metavar="DIR", callback=_absolute)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+
+
+def _example(text: str) -> str:
+    return "\b\nExample:\n  " + text
+
+
+@click.command(cls=Command, epilog=_example("gobi connect ~/notes https://pi.example.org notes --user me --create"))
+@folder_argument
+@click.argument("url")
+@click.argument("vault")
+@click.option("--user", required=True, metavar="U", help="Who you are on the server.")
+@click.option("--password-file", metavar="F", type=click.Path(), help="Read the password there instead of asking.")
+@click.option("--device", metavar="NAME", help="What to call this machine. Default: its own name.")
+@click.option("--create", is_flag=True, help="Make the vault if it is not there; you own it then.")
+@click.option("--insecure", is_flag=True, help="Allow plain http to another machine.")
+def connect(
+    folder: Path,
+    url: str,
+    vault: str,
+    user: str,
+    password_file: str | None,
+    device: str | None,
+    create: bool,
+    insecure: bool,
+) -> None:
+    """Bind DIR to a VAULT on the server at URL.
+
+    The password is kept in a file that only you can read, never in DIR. Connecting again renews it.
+    """
+    from client.binding import bind, check_words
+
+    wanted = check_words(folder, url, vault, user, device, insecure)
+    state = bind(folder, wanted, _ask_password(password_file, user, wanted.url), create=create)
+    click.echo(
+        f"Connected {shown(folder)} to {vault} on {wanted.url}, as {user} from {wanted.device}. "
+        f"Now run: gobi sync {shown(folder)}"
+    )
+    if state["role"] == "read":
+        click.echo("Your role there is 'read': what you change here cannot be sent.")
+
+
+def _ask_password(file: str | None, user: str, url: str) -> str:
+    if file is not None:
+        try:
+            return Path(file).read_text().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Stopped(f"the password file {shown(file)} cannot be read: {error}", USAGE) from None
+    if not sys.stdin.isatty():
+        raise Stopped("there is no terminal to ask for the password; give --password-file", USAGE)
+    answer: str = click.prompt(f"Password of {user} on {url}", hide_input=True, err=True)
+    return answer
+
+
+@click.command(cls=Command, epilog=_example("gobi disconnect ~/notes"))
+@folder_argument
+def disconnect(folder: Path) -> None:
+    """Let go of DIR: its files stay, the password and gobi's own folder go."""
+    from client.binding import release
+
+    kept = release(folder)
+    click.echo(f"Disconnected {shown(folder)}. The files stay as they are.")
+    if kept is not None:
+        click.echo(f"Kept {shown(kept)}: it has files that were the only copy. Delete it when you need none of them.")
+
+
+@click.command(cls=Command, epilog=_example("gobi sync ~/notes"))
+@folder_argument
+@click.option("--propagate-deletes", is_flag=True, help="What vanished here is deleted everywhere, not fetched again.")
+@click.option("--allow-mass-delete", is_flag=True, help="Yes, really delete most of the files.")
+@json_option
+def sync(folder: Path, propagate_deletes: bool, allow_mass_delete: bool, as_json: bool) -> None:
+    """Bring DIR and its vault in step, once.
+
+    What both sides changed is kept on both sides and listed; nothing is overwritten. What vanished while gobi was not
+    running comes back.
+    """
+    from client.folder import Folder
+    from client.progress import progress_for
+
+    config = configuration.load(folder)
+    report = Folder(folder).sync(
+        _transport(folder, config),
+        config.device,
+        progress=progress_for(sys.stderr, wanted=not as_json),
+        propagate_deletes=propagate_deletes,
+        allow_mass_delete=allow_mass_delete,
+    )
+    from client.show import report_json, report_lines
+
+    if as_json:
+        _print_json(report_json(report))
+    else:
+        _print_lines(report_lines(report, f"{config.vault} on {config.url}"))
+    raise SystemExit(report.exit_code)
+
+
+@click.command(cls=Command, epilog=_example("gobi rm ~/notes drafts/old.md photos/2019"))
+@folder_argument
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+def rm(folder: Path, paths: tuple[str, ...]) -> None:
+    """Delete files or whole folders in DIR and, with the next sync, everywhere.
+
+    A PATH is looked for from the current folder if that is inside DIR, and then inside DIR. What the server does not
+    have yet goes to DIR/.gobi/trash.
+    """
+    from client.binding import vault_path
+    from client.folder import Folder
+
+    configuration.load(folder)
+    removal = Folder(folder).remove([vault_path(folder, path) for path in paths])
+    count = len(removal.removed)
+    click.echo(f"Deleted {count:,} file{'' if count == 1 else 's'} here; the next sync deletes them everywhere.")
+    for path, reason in removal.failed:
+        click.echo(f"{shown(path)} stays: {shown(reason)}", err=True)
+    raise SystemExit(NEEDS_A_PERSON if removal.failed else 0)
+
+
+@click.command(cls=Command, epilog=_example("gobi status ~/notes --json"))
+@folder_argument
+@json_option
+def status(folder: Path, as_json: bool) -> None:
+    """Say whether DIR is in step, and what waits or needs a person. Changes nothing."""
+    import time
+
+    from client.folder import Folder
+    from client.show import status_json, status_lines
+
+    config = configuration.load(folder)
+    found = Folder(folder).status()
+    server = _server(folder, config)
+    if as_json:
+        _print_json(status_json(found, config, server))
+    else:
+        _print_lines(status_lines(found, shown(folder), config, server, time.time()))
+    raise SystemExit(NEEDS_A_PERSON if found.conflicts or found.refused else 0)
+
+
+def _server(folder: Path, config: Config) -> Json:
+    """How the server is, for `status`, which answers without it, too."""
+    try:
+        transport = _transport(folder, config, timeout=STATUS_TIMEOUT, patience=0)
+        vault = transport.vault()
+        transport.close()
+    except (ServerAway, ServerRefused, Stopped) as error:
+        return {"reachable": False, "error": str(error)}
+    return {"reachable": True} | {name: vault.get(name) for name in ("role", "cursor", "files", "bytes", "conflicts")}
+
+
+def _transport(folder: Path, config: Config, timeout: float = TIMEOUT, patience: float = PATIENCE) -> HttpTransport:
+    from client.connection import Connection
+    from client.http import HttpTransport
+
+    password = configuration.password(folder, config)
+    connection = Connection(config.url, config.user, password, config.device, timeout=timeout, patience=patience)
+    return HttpTransport(connection, config.vault)
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(line)
+
+
+def _print_json(value: object) -> None:
+    click.echo(json.dumps(value, indent=1))

@@ -1,0 +1,106 @@
+"""A synced folder: its files, and gobi's own state beside them in `.gobi`, put together for the commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from client.clock import SystemClock
+from client.index import Index
+from client.ports import Clock, Progress, Stopped, Transport
+from client.queue import FileQueue
+
+if TYPE_CHECKING:
+    from client.report import Removal, Report, Status
+
+STATE = ".gobi"
+
+
+class Folder:
+    """One folder that is kept in step. `root` must exist; `create` makes its state."""
+
+    def __init__(self, root: Path, *, clock: Clock | None = None) -> None:
+        self.root = root
+        self.state = root / STATE
+        self._clock = clock or SystemClock()
+
+    def create(self) -> None:
+        """Makes `.gobi`, readable for its owner only. May be repeated."""
+        self.state.mkdir(mode=0o700, exist_ok=True)
+
+    def check(self) -> None:
+        """Raises Stopped where the folder or its state is gone: an unmounted disk looks just like this."""
+        if not self.root.is_dir():
+            raise Stopped(f"there is no folder {self.root}; is its disk mounted? Nothing was changed anywhere", 78)
+        if self.state.is_symlink() or not self.state.is_dir():
+            raise Stopped(
+                f"{self.root} is not connected to a vault (it has no {STATE} folder). If it was before, is its disk "
+                "mounted? If not, run gobi connect. Nothing was changed anywhere",
+                78,
+            )
+
+    def sync(
+        self,
+        transport: Transport,
+        device: str,
+        *,
+        progress: Progress | None = None,
+        propagate_deletes: bool = False,
+        allow_mass_delete: bool = False,
+    ) -> Report:
+        """One sync. Raises Stopped, ServerAway, ServerRefused; whatever was done until then is kept."""
+        from client.disk import Disk
+        from client.engine import Engine, Options
+        from client.lock import locked
+
+        self.check()
+        options = Options(propagate_deletes=propagate_deletes, allow_mass_delete=allow_mass_delete)
+        with locked(self.state), self._index(repair=True) as index, Disk(self.root, clock=self._clock) as disk:
+            disk.sweep()
+            engine = Engine(disk, transport, self._clock, index, self._queue(), device=device, progress=progress)
+            report = engine.sync(options)
+            self._last_sync.write_text(f"{self._clock.time_ns() // 1000}\n")
+        return report
+
+    def remove(self, names: Iterable[str]) -> Removal:
+        """Deletes files or whole folders (vault paths) here, into the trash, and with the next sync everywhere.
+
+        May run beside a sync. Raises Stopped for a name that is neither here nor tracked; then nothing was removed.
+        """
+        from client.disk import Disk
+        from client.remove import remove
+
+        self.check()
+        with self._index() as index, Disk(self.root, clock=self._clock) as disk:
+            return remove(disk, index, self._queue(), self._clock, names)
+
+    def status(self) -> Status:
+        """What waits here. Asks no server, changes nothing, and may run beside a sync."""
+        from client.disk import Disk
+        from client.status import status
+
+        self.check()
+        with self._index() as index, Disk(self.root, clock=self._clock) as disk:
+            found = status(disk, index, self._queue(), self._clock)
+        try:
+            found.last_sync = int(self._last_sync.read_text())
+        except (OSError, ValueError):
+            pass  # never synced, or the power went while it was written: it is information only
+        return found
+
+    @property
+    def _last_sync(self) -> Path:
+        return self.state / "last-sync"
+
+    def _queue(self) -> FileQueue:
+        return FileQueue(self.state)
+
+    @contextmanager
+    def _index(self, *, repair: bool = False) -> Iterator[Index]:
+        index = Index.open(self.state, repair=repair, clock=self._clock)
+        try:
+            yield index
+        finally:
+            index.close()

@@ -1,0 +1,95 @@
+"""Open folders: every folder below a root is opened part by part, and no symbolic link is ever followed."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import OrderedDict
+
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_MOST = 128
+
+
+def open_folder(name: str, parent: int) -> int:
+    """The descriptor of folder `name` in `parent`. Raises OSError: ENOTDIR also for a symbolic link."""
+    return os.open(name, _OPEN, dir_fd=parent)
+
+
+class Folders:
+    """Descriptors of folders below one root, by their path ("" is the root). A bounded cache: clear it often.
+
+    A descriptor goes on meaning the folder that was opened, also when somebody moves that away meanwhile. `exact`:
+    names that differ only in case are one name to this disk, so a folder counts only under the name it really has.
+    """
+
+    def __init__(self, root: int, *, exact: bool = False) -> None:
+        self._root = root
+        self._exact = exact
+        self._open: OrderedDict[str, int] = OrderedDict()
+        self.touched: set[str] = set()  # folders whose list of names changed since the last `flushed`
+
+    def get(self, path: str, *, make: bool = False) -> int:
+        """Good until the next call. With `make` what is missing is made. Raises OSError."""
+        if not path:
+            return self._root
+        found = self._open.get(path)
+        if found is not None:
+            self._open.move_to_end(path)
+            return found
+        above, _, name = path.rpartition("/")
+        parent = self.get(above, make=make)
+        try:
+            descriptor = open_folder(name, parent)
+        except FileNotFoundError:
+            if not make:
+                raise
+            try:
+                os.mkdir(name, dir_fd=parent)
+            except FileExistsError:
+                pass  # somebody was faster
+            self.touched.add(above)
+            descriptor = open_folder(name, parent)
+        if self._exact and not self.holds(parent, name):
+            os.close(descriptor)
+            raise OSError(errno.EEXIST if make else errno.ENOENT, "a name that differs only in case is in the way")
+        self._open[path] = descriptor
+        if len(self._open) > _MOST:
+            os.close(self._open.popitem(last=False)[1])
+        return descriptor
+
+    def holds(self, folder: int, name: str) -> bool:
+        """Whether an entry of exactly this name is in the folder."""
+        return name in os.listdir(folder)
+
+    def remove_empty(self, path: str) -> None:
+        """Removes the folder if nothing is in it, then those above that this leaves empty; never the root."""
+        while path:
+            above, _, name = path.rpartition("/")
+            try:
+                os.rmdir(name, dir_fd=self.get(above))
+            except OSError:
+                return  # something is in it, or it is not ours to remove
+            self._close(path)
+            self.touched.discard(path)
+            self.touched.add(above)
+            path = above
+
+    def flush(self) -> None:
+        """Makes the changed lists of names durable, one by one. Raises OSError."""
+        for path in self.touched:
+            try:
+                os.fsync(self.get(path))
+            except (FileNotFoundError, NotADirectoryError):
+                pass  # removed since: the folder above is in the list too
+
+    def flushed(self) -> None:
+        self.touched.clear()
+
+    def clear(self) -> None:
+        while self._open:
+            os.close(self._open.popitem()[1])
+
+    def _close(self, path: str) -> None:
+        below = path + "/"
+        for one in [one for one in self._open if one == path or one.startswith(below)]:
+            os.close(self._open.pop(one))

@@ -1,0 +1,91 @@
+"""What a sync did and what it could not do, for the commands to show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from client.ports import Skipped
+
+
+@dataclass(slots=True)
+class Report:
+    """The outcome of one `gobi sync`. Sizes are bytes; lists are (path, words for the user).
+
+    `conflicts`: (path, the conflict's id on the server). `refused`: files that somebody must look at, and why.
+    `waiting`: what could not be done now and is tried again with the next sync. `notes`: whatever else is worth
+    knowing, one sentence each.
+    """
+
+    uploaded: int = 0
+    downloaded: int = 0
+    deleted_here: int = 0
+    deleted_there: int = 0
+    adopted: int = 0
+    renamed: int = 0
+    bytes_up: int = 0
+    bytes_down: int = 0
+    files: int = 0
+    full: bool = False
+    conflicts: list[tuple[str, str]] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+    waiting: list[tuple[str, str]] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def in_step(self) -> bool:
+        """Whether everything that can be synced is the same on both sides."""
+        return not (self.conflicts or self.refused or self.waiting)
+
+    @property
+    def exit_code(self) -> int:
+        """0: done. 1: done, but something listed needs a person."""
+        return 0 if self.in_step else 1
+
+
+@dataclass(slots=True)
+class Status:
+    """Where a folder stands, found out without the server. Lists as in `Report`.
+
+    `last_sync` is in µs since 1970, None before the first. `missing`: files that vanished while gobi was not running
+    and come back with the next sync. `deletes`: files whose deletion is sent with the next sync.
+    """
+
+    last_sync: int | None = None
+    files: int = 0
+    new: list[str] = field(default_factory=list)
+    edited: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    deletes: list[str] = field(default_factory=list)
+    conflicts: list[tuple[str, str]] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+    waiting: list[tuple[str, str]] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def in_step(self) -> bool:
+        """Whether nothing waits here. What others did meanwhile only the server knows."""
+        pending = self.new or self.edited or self.missing or self.deletes
+        return not (pending or self.conflicts or self.refused or self.waiting)
+
+
+@dataclass(slots=True)
+class Removal:
+    """What `gobi rm` did: files removed here (and with the next sync everywhere), and those it could not remove."""
+
+    removed: list[str] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Silent:
+    """client.ports.Progress that shows nothing."""
+
+    def start(self, what: str, files: int, size: int) -> None:
+        pass
+
+    def advance(self, files: int, size: int) -> None:
+        pass
+
+    def done(self) -> None:
+        pass

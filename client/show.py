@@ -1,0 +1,141 @@
+"""What the commands print: for people, and as JSON for scripts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from client.config import shown
+from client.progress import human_size
+from sync.model import Json
+
+if TYPE_CHECKING:
+    from client.config import Config
+    from client.ports import Skipped
+    from client.report import Report, Status
+
+LISTED = 10  # names of a harmless kind shown before "and so many more"; what needs a person is listed whole
+
+
+# ------------------------------------------------------------------------------------------------------------- people
+
+
+def report_lines(report: Report, place: str) -> Iterator[str]:
+    """One line that says how it stands, and below it whatever needs a person."""
+    done = [
+        _amount(report.uploaded, "sent", report.bytes_up),
+        _amount(report.downloaded, "received", report.bytes_down),
+        _amount(report.renamed, "renamed"),
+        _amount(report.deleted_here, "deleted here"),
+        _amount(report.deleted_there, "deleted there"),
+    ]
+    what = ", ".join(filter(None, done)) or "nothing to do"
+    state = "In step" if report.in_step else "Not in step"
+    yield f"{state} with {place}: {what} ({_files(report.files)})"
+    yield from _needs(report.conflicts, report.refused, report.waiting)
+    if report.skipped:
+        yield f"{_files(len(report.skipped))} left out; gobi status lists them"
+    yield from map(shown, report.notes)
+
+
+def status_lines(status: Status, folder: str, config: Config, server: Json, now: float) -> Iterator[str]:
+    yield f"{folder} and {config.vault} on {config.url} (as {config.user}, from {config.device})"
+    last = f"last sync {_ago(status.last_sync, now)}" if status.last_sync else "never synced"
+    state = "In step" if status.in_step and status.last_sync else "Not in step"
+    yield f"{state}; {_files(status.files)}; {last}"
+    yield from _some("new here, sent with the next sync", status.new)
+    yield from _some("edited here, sent with the next sync", status.edited)
+    yield from _some("to be deleted everywhere with the next sync", status.deletes)
+    yield from _some("vanished here, back with the next sync (or use gobi rm)", status.missing)
+    yield from _needs(status.conflicts, status.refused, status.waiting)
+    yield from _reasons("left out", [(entry.name, entry.reason) for entry in status.skipped])
+    yield from map(shown, status.notes)
+    if not server["reachable"]:
+        yield f"Server: {shown(server['error'])}"
+    elif server["conflicts"]:
+        yield f"Server: {server['conflicts']} open conflict{_s(server['conflicts'])} in the whole vault"
+
+
+def _needs(
+    conflicts: Sequence[tuple[str, str]], refused: Sequence[tuple[str, str]], waiting: Sequence[tuple[str, str]]
+) -> Iterator[str]:
+    if conflicts:
+        yield f"{len(conflicts)} in conflict: both versions are kept, and yours stays here until it is settled"
+        yield from (f"  {shown(path)}" for path, _ in conflicts)
+    yield from _reasons("refused", refused)
+    yield from _reasons("not done yet, tried again with the next sync", waiting)
+
+
+def _reasons(title: str, rows: Sequence[tuple[str, str]]) -> Iterator[str]:
+    if rows:
+        yield f"{len(rows)} {title}"
+        yield from (f"  {shown(name)}: {shown(reason)}" for name, reason in rows)
+
+
+def _some(title: str, paths: Sequence[str]) -> Iterator[str]:
+    if paths:
+        yield f"{len(paths)} {title}"
+        yield from (f"  {shown(path)}" for path in paths[:LISTED])
+        if len(paths) > LISTED:
+            yield f"  and {len(paths) - LISTED:,} more"
+
+
+def _amount(count: int, verb: str, size: int = 0) -> str:
+    return f"{count:,} {verb}{f' ({human_size(size)})' if size else ''}" if count else ""
+
+
+def _files(count: int) -> str:
+    return f"{count:,} file{_s(count)}"
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
+
+
+def _ago(stamp: int, now: float) -> str:
+    """`stamp` in µs, `now` in seconds, both since 1970."""
+    seconds = int(now - stamp / 1_000_000)
+    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(stamp / 1_000_000))
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        count = seconds // size
+        if count:
+            return f"{count} {unit}{_s(count)} ago ({at})" if count > 0 else f"at {at}"
+    return "just now" if seconds >= 0 else f"at {at}"
+
+
+# ------------------------------------------------------------------------------------------------------------ scripts
+
+
+def report_json(report: Report) -> Json:
+    row = asdict(report)
+    return {"in_step": report.in_step} | row | _lists(report.conflicts, report.refused, report.waiting, report.skipped)
+
+
+def status_json(status: Status, config: Config, server: Json) -> Json:
+    pending = {"new": status.new, "edited": status.edited, "missing": status.missing}
+    return {
+        "in_step": status.in_step and status.last_sync is not None,
+        "files": status.files,
+        "last_sync": status.last_sync,
+        "pending": pending,
+        "queue": [{"do": "delete", "path": path} for path in status.deletes],
+        **_lists(status.conflicts, status.refused, status.waiting, status.skipped),
+        "notes": status.notes,
+        "server": {"url": config.url, "vault": config.vault, "user": config.user, "device": config.device} | server,
+    }
+
+
+def _lists(
+    conflicts: Iterable[tuple[str, str]],
+    refused: Iterable[tuple[str, str]],
+    waiting: Iterable[tuple[str, str]],
+    skipped: Iterable[Skipped],
+) -> Json:
+    return {
+        "conflicts": [{"path": path, "id": conflict_id} for path, conflict_id in conflicts],
+        "refused": [{"path": path, "reason": reason} for path, reason in refused],
+        "waiting": [{"path": path, "reason": reason} for path, reason in waiting],
+        "skipped": [{"name": entry.name, "reason": entry.reason} for entry in skipped],
+    }

@@ -1,0 +1,58 @@
+"""The local trash: `.gobi/trash/<UTC time>/<path>`. What gobi replaces or removes goes there, unless the server has it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from client import moves
+from client.folders import Folders
+from client.ports import Clock
+
+T = TypeVar("T")
+
+_MOST = 1000  # files of one path in the trash of one run
+
+
+class Trash:
+    """Keeps the files of one run together, under the time of its first. All methods raise OSError."""
+
+    def __init__(self, state: int, clock: Clock) -> None:
+        self.folders = Folders(state)
+        self._clock = clock
+        self._moment = ""
+        self._number = 0
+
+    def link(self, folder: int, name: str, path: str) -> bool:
+        """Also puts the file here, while it stays where it is. False where the disk has no hard links."""
+        return self._put(path, lambda to, new: moves.try_link(folder, name, to, new))
+
+    def take(self, folder: int, name: str, path: str) -> tuple[int, str]:
+        """Moves the file here; returns the folder (until the next call) and the name it has now."""
+
+        def move(to: int, new: str) -> tuple[int, str]:
+            moves.move_new(folder, name, to, new)
+            return to, new
+
+        return self._put(path, move)
+
+    def _put(self, path: str, how: Callable[[int, str], T]) -> T:
+        while True:
+            above, _, name = f"{self._batch()}/{path}".rpartition("/")
+            try:
+                done = how(self.folders.get(above, make=True), name)
+            except (FileExistsError, NotADirectoryError):
+                if self._number == _MOST:
+                    raise
+                self._number += 1  # the path, or a file where it needs a folder, came here before: one more beside it
+            else:
+                self.folders.touched.add(above)
+                return done
+
+    def _batch(self) -> str:
+        if not self._moment:
+            now = self._clock.time_ns()
+            second = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now // 1_000_000_000))
+            self._moment = f"{second}.{now % 1_000_000_000 // 1000:06}Z"
+        return f"trash/{self._moment}" + (f"-{self._number}" if self._number else "")

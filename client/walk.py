@@ -1,0 +1,96 @@
+"""Listing a folder: fast, and blind to symbolic links."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from client.folders import open_folder
+from client.names import printable
+from client.ports import Entry, Skipped
+from sync.paths import MAX_PATH_BYTES, BadPath, check_path
+
+if TYPE_CHECKING:
+    from client.ignore import Ignore
+
+STATE = ".gobi"
+
+_KINDS = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFBLK: "a device",
+    stat.S_IFCHR: "a device",
+}
+
+
+def walk(root: int, ignore: Ignore | None) -> tuple[list[Entry], list[Skipped]]:
+    """All regular files below the open folder `root` that are not ignored, and what had to be skipped."""
+    found = _Walk(ignore)
+    found.folder(root, "")
+    return found.entries, found.skipped
+
+
+class _Walk:
+    def __init__(self, ignore: Ignore | None) -> None:
+        self._ignore = ignore
+        self.entries: list[Entry] = []
+        self.skipped: list[Skipped] = []
+
+    def folder(self, descriptor: int, prefix: str) -> None:
+        """`prefix` is the folder's path and a slash, or "" for the root."""
+        folders: list[str] = []
+        listing: list[os.DirEntry[str]] = []
+        try:
+            with os.scandir(descriptor) as entries:
+                listing.extend(entries)
+        except OSError as error:
+            self._skip(prefix[:-1], f"the folder cannot be listed: {error.strerror}")
+        for entry in listing:
+            name = entry.name
+            path = prefix + name
+            if not (name.isascii() and name.isprintable() and "\\" not in name and len(path) <= MAX_PATH_BYTES):
+                try:
+                    check_path(path)
+                except BadPath as error:
+                    self.skipped.append(Skipped(printable(path), str(error)))
+                    continue
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self._skip(path, f"cannot be looked at: {error.strerror}")
+                continue
+            mode = status.st_mode & 0o170000
+            if mode == stat.S_IFREG:
+                if self._ignore is None or not self._ignore.file(path):
+                    self.entries.append(
+                        Entry(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+                    )
+            elif mode == stat.S_IFDIR:
+                if prefix or name.casefold() != STATE:
+                    folders.append(name)
+            else:
+                self._skip(path, f"{_KINDS.get(mode, 'not a regular file')}; gobi syncs regular files only")
+        for name in folders:
+            path = prefix + name
+            if self._ignore is None or not self._ignore.folder(path):
+                self._descend(descriptor, name, path)
+
+    def _descend(self, parent: int, name: str, path: str) -> None:
+        try:
+            descriptor = open_folder(name, parent)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self._skip(path, f"the folder cannot be opened: {error.strerror}")
+            return
+        try:
+            self.folder(descriptor, path + "/")
+        finally:
+            os.close(descriptor)
+
+    def _skip(self, path: str, reason: str) -> None:
+        self.skipped.append(Skipped(printable(path or "."), reason, path))

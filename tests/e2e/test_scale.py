@@ -1,0 +1,99 @@
+"""Whole vaults, byte for byte, within the server's memory budget."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from bench.vault import generate
+from tests.e2e.machines import House, Machine
+
+MIB = 1 << 20
+BUDGET_MB = 80
+
+
+def digest(folder: Path) -> dict[str, str]:
+    found = {}
+    for place, folders, names in os.walk(folder):
+        if ".gobi" in folders:
+            folders.remove(".gobi")
+        for name in names:
+            path = Path(place) / name
+            with path.open("rb") as file:
+                found[str(path.relative_to(folder))] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+class Memory:
+    """Watches the proportional set size of a server's processes; `peak` is in MB."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.peak = 0.0
+
+    def __enter__(self) -> Memory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.05):
+            self.peak = max(self.peak, sum(pss(pid) for pid in (self._pid, *children(self._pid))))
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def pss(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def write_large(path: Path, size: int) -> None:
+    with path.open("wb") as file:
+        for _ in range(size // MIB):
+            file.write(os.urandom(MIB))
+
+
+@pytest.fixture
+def pair(own_house: House) -> tuple[Machine, Machine]:
+    return own_house.machine("laptop"), own_house.machine("desktop")
+
+
+def carry(house: House, laptop: Machine, desktop: Machine) -> float:
+    """Takes everything across, expects a second sync to transfer nothing, and returns the server's peak memory."""
+    with Memory(house.server.pid) as memory:
+        laptop.sync()
+        desktop.sync()
+        assert digest(laptop.folder) == digest(desktop.folder)
+        for machine in (laptop, desktop):
+            report = machine.sync("--json").json
+            assert (report["uploaded"], report["downloaded"]) == (0, 0)
+    return memory.peak
+
+
+def test_ten_thousand_notes_go_across_byte_for_byte(own_house: House, pair: tuple[Machine, Machine]) -> None:
+    generate(seed=1, count=10_000, out=pair[0].folder, notes_only=True)
+    assert carry(own_house, *pair) < BUDGET_MB
+
+
+def test_a_thousand_mixed_files_go_across_byte_for_byte(own_house: House, pair: tuple[Machine, Machine]) -> None:
+    generate(seed=2, count=1_000, out=pair[0].folder)
+    assert carry(own_house, *pair) < BUDGET_MB
+
+
+def test_one_gibibyte_goes_across_byte_for_byte(own_house: House, pair: tuple[Machine, Machine]) -> None:
+    write_large(pair[0].folder / "film.bin", 1024 * MIB)
+    assert carry(own_house, *pair) < BUDGET_MB
