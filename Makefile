@@ -23,7 +23,7 @@ help:
 	@echo "make format   let ruff mend what it can   make clean  remove everything that make made"
 
 run: $(READY)
-	@$(BIN)/python -m ops.demo
+	@$(BIN)/python deploy/demo.py
 
 test: $(READY)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Unpack
 
 import click
 
@@ -22,12 +22,10 @@ from sync.model import Json
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from client.connection import Limits
     from client.http import HttpTransport
 
 NEEDS_A_PERSON, USAGE, OUT_OF_REACH, LATER, SETTINGS = 1, 2, 69, 75, 78
-# Seconds without a byte: a server that makes 256 MiB durable on an SD card is silent for a while. And seconds that one
-# request may spend on a server that asks to come back later.
-TIMEOUT, PATIENCE = 120.0, 30.0
 STATUS_TIMEOUT = 5.0  # seconds that `status` gives the server: it answers without it, too
 
 
@@ -220,13 +218,12 @@ def _server(folder: Path, config: Config) -> Json:
     return {"reachable": True} | {name: vault.get(name) for name in ("role", "cursor", "files", "bytes", "conflicts")}
 
 
-def _transport(folder: Path, config: Config, timeout: float = TIMEOUT, patience: float = PATIENCE) -> HttpTransport:
+def _transport(folder: Path, config: Config, **limits: Unpack[Limits]) -> HttpTransport:
     from client.connection import Connection
     from client.http import HttpTransport
 
     password = configuration.password(folder, config)
-    connection = Connection(config.url, config.user, password, config.device, timeout=timeout, patience=patience)
-    return HttpTransport(connection, config.vault)
+    return HttpTransport(Connection(config.url, config.user, password, config.device, **limits), config.vault)
 
 
 def _print_lines(lines: Iterable[str]) -> None:

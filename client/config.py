@@ -162,8 +162,7 @@ def default_device() -> str:
 
 def shown(path: Path | str) -> str:
     """A name for a terminal or a log: what is not printable is escaped, so that it stays one harmless line."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(path))
 
 
 def _password_file(config_id: str) -> Path:

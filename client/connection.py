@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import urlsplit
 
 from client.ports import ServerAway, ServerRefused, SlowDown
@@ -30,6 +30,13 @@ PATIENCE = 30.0  # seconds that one request may spend on a server that asks to c
 DEFAULT_WAIT = 2.0  # where it does not say when
 
 _BUSY = (429, 502, 503, 504)
+
+
+class Limits(TypedDict, total=False):
+    """Seconds: without a byte, and spent on a server that asks to come back later."""
+
+    timeout: float
+    patience: float
 
 
 @dataclass(frozen=True, slots=True)

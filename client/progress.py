@@ -71,6 +71,7 @@ class Bar(_Counted):
             if self._clock() < self._next:
                 return
             self._bar = self._open()
+            return
         done = self._done_size if self._size else self._done_files
         self._bar.set_postfix_str(f"{self._done_files:,}/{self._files:,} files", refresh=False)
         self._bar.update(done - self._bar.n)
@@ -85,6 +86,7 @@ class Bar(_Counted):
 
         return tqdm(
             desc=self._what,
+            initial=self._done_size if self._size else self._done_files,
             total=self._size or self._files,
             unit="B" if self._size else " files",
             unit_scale=bool(self._size),

@@ -50,6 +50,8 @@ class _Walk:
         for entry in listing:
             name = entry.name
             path = prefix + name
+            if not prefix and name.casefold() == STATE:
+                continue
             if not (name.isascii() and name.isprintable() and "\\" not in name and len(path) <= MAX_PATH_BYTES):
                 try:
                     check_path(path)
@@ -70,9 +72,8 @@ class _Walk:
                         Entry(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
                     )
             elif mode == stat.S_IFDIR:
-                if prefix or name.casefold() != STATE:
-                    folders.append(name)
-            else:
+                folders.append(name)
+            elif self._ignore is None or not self._ignore.file(path):
                 self._skip(path, f"{_KINDS.get(mode, 'not a regular file')}; gobi syncs regular files only")
         for name in folders:
             path = prefix + name

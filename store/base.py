@@ -285,5 +285,3 @@ class Bus(Protocol):
 
     def ping(self) -> None:
         """Raises Unavailable."""
-
-

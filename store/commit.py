@@ -224,5 +224,3 @@ class Group:
         others = [one for one in self._on(conflict.path) if one.id != conflict.id]
         self._known[conflict.path] = [*others, conflict]
         self.settle(conflict)
-
-

@@ -1,26 +1,26 @@
 """The domain's errors. Backends and services raise them; handlers/errors.py alone turns them into HTTP.
 
-    StoreError
-    ├── NotFound            a vault, path, version, conflict or user that is not there (or not for the caller)
-    ├── Forbidden           the caller's role does not allow it
-    ├── BadRequest          what was asked makes no sense
-    │   └── BadCursor
-    ├── Refused             a clear no to a write; nothing was changed
-    │   ├── Stale           the head is not the base            (carries the head)
-    │   ├── PathTaken       a file where a folder is, or the reverse (carries the version in the way)
-    │   ├── NameTaken       the vault's name is somebody else's, or the user exists
-    │   ├── LastOwner
-    │   ├── HashMismatch
-    │   ├── LengthMismatch
-    │   └── TooLarge
-    ├── CursorExpired       sync again from "0"
-    ├── Purged              the version or moment was purged
-    ├── BodyMissing         the metadata knows a body that the disk has lost
-    ├── Full                no room
-    │   ├── DiskFull
-    │   ├── MetadataFull
-    │   └── QuotaExceeded
-    └── Unavailable         the store is away; trying again later is right (carries seconds to wait)
+StoreError
+├── NotFound            a vault, path, version, conflict or user that is not there (or not for the caller)
+├── Forbidden           the caller's role does not allow it
+├── BadRequest          what was asked makes no sense
+│   └── BadCursor
+├── Refused             a clear no to a write; nothing was changed
+│   ├── Stale           the head is not the base            (carries the head)
+│   ├── PathTaken       a file where a folder is, or the reverse (carries the version in the way)
+│   ├── NameTaken       the vault's name is somebody else's, or the user exists
+│   ├── LastOwner
+│   ├── HashMismatch
+│   ├── LengthMismatch
+│   └── TooLarge
+├── CursorExpired       sync again from "0"
+├── Purged              the version or moment was purged
+├── BodyMissing         the metadata knows a body that the disk has lost
+├── Full                no room
+│   ├── DiskFull
+│   ├── MetadataFull
+│   └── QuotaExceeded
+└── Unavailable         the store is away; trying again later is right (carries seconds to wait)
 """
 
 from __future__ import annotations

@@ -35,9 +35,7 @@ class Item:
 class Intake:
     """Takes a push apart. `feed` every chunk, then `close`; on any error `discard`."""
 
-    def __init__(
-        self, bodies: Bodies, *, device: str, user: str, keep: bool, max_file: int
-    ) -> None:
+    def __init__(self, bodies: Bodies, *, device: str, user: str, keep: bool, max_file: int) -> None:
         self.items: list[Item] = []
         self._bodies = bodies
         self._author = (device, user)

@@ -79,7 +79,7 @@ class Reader:
         try:
             return Cursor.parse(text)
         except ValueError:
-            raise BadCursor("that is not a cursor of this server: use one it gave, or \"0\" to begin anew") from None
+            raise BadCursor('that is not a cursor of this server: use one it gave, or "0" to begin anew') from None
 
     def cursor(self, vault: Vault) -> Cursor:
         """Where the vault stands."""
@@ -91,9 +91,7 @@ class Reader:
         if cursor.at_start:
             cursor = Cursor(vault.epoch, vault.clock, "")
         if cursor.position is not None:
-            page, position = self._metadata.listing(
-                vault.id, at=cursor.stamp, after=cursor.position, limit=limit
-            )
+            page, position = self._metadata.listing(vault.id, at=cursor.stamp, after=cursor.position, limit=limit)
             return Page(page, Cursor(cursor.epoch, cursor.stamp, position), position is not None)
         page = self._metadata.changes(vault.id, cursor.stamp, limit)
         stamp = page[-1].stamp if page else cursor.stamp
@@ -133,9 +131,7 @@ class Reader:
 
     # -- older versions
 
-    def history(
-        self, vault: Vault, path: str, before: int | None, limit: int
-    ) -> tuple[list[Version], int | None]:
+    def history(self, vault: Vault, path: str, before: int | None, limit: int) -> tuple[list[Version], int | None]:
         """Newest first, and what to pass as `before` for the next page. Raises NotFound for a path without any."""
         page = self._metadata.history(vault.id, path, before=before, limit=limit)
         if not page and before is None:

@@ -152,9 +152,7 @@ class SqliteMetadata:
         self._write(remove)
 
     def user(self, name: str) -> User | None:
-        row = self._read(
-            lambda db: db.execute("SELECT name, password FROM users WHERE name = ?", (name,)).fetchone()
-        )
+        row = self._read(lambda db: db.execute("SELECT name, password FROM users WHERE name = ?", (name,)).fetchone())
         return User(*row) if row else None
 
     def users(self) -> list[User]:
@@ -253,9 +251,7 @@ class SqliteMetadata:
     # -- writing
 
     def transact(self, vault_id: str, work: Callable[[Transaction], T]) -> T:
-        return self._write(
-            lambda db: work(log.SqliteTransaction(db, _require_vault(db, vault_id), self._now()))
-        )
+        return self._write(lambda db: work(log.SqliteTransaction(db, _require_vault(db, vault_id), self._now())))
 
     def set_purge_mark(self, vault_id: str, stamp: int) -> None:
         self._write(
@@ -266,9 +262,7 @@ class SqliteMetadata:
 
     def renew_epoch(self, vault_id: str) -> str:
         epoch = secrets.token_hex(6)
-        self._write(
-            lambda db: db.execute("UPDATE vaults SET epoch = ? WHERE key = ?", (epoch, int(vault_id, 16)))
-        )
+        self._write(lambda db: db.execute("UPDATE vaults SET epoch = ? WHERE key = ?", (epoch, int(vault_id, 16))))
         return epoch
 
 

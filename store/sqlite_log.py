@@ -63,9 +63,7 @@ def live_below(
     return {path: below[found] for path, found in rows}
 
 
-def find(
-    db: sqlite3.Connection, vault: int, wanted: Collection[tuple[str, int]]
-) -> dict[tuple[str, int], Version]:
+def find(db: sqlite3.Connection, vault: int, wanted: Collection[tuple[str, int]]) -> dict[tuple[str, int], Version]:
     rows = db.execute(
         f"""SELECT {_FIELDS} FROM json_each(?) w CROSS JOIN versions v
             ON v.vault = ? AND v.stamp = json_extract(w.value, '$[1]') AND v.path = json_extract(w.value, '$[0]')""",
@@ -87,9 +85,7 @@ def changes(db: sqlite3.Connection, vault: int, after: int, limit: int) -> list[
     )
 
 
-def live(
-    db: sqlite3.Connection, vault: int, *, at: int, after: str, prefix: str, limit: int
-) -> list[Version]:
+def live(db: sqlite3.Connection, vault: int, *, at: int, after: str, prefix: str, limit: int) -> list[Version]:
     # The end compares by bytes: the prefix with its last byte raised by one. UTF-8 has no byte 0xff: it can be raised.
     encoded = prefix.encode()
     end = encoded[:-1] + bytes([encoded[-1] + 1]) if encoded else b"\xff"
@@ -104,9 +100,7 @@ def live(
     )
 
 
-def listing(
-    db: sqlite3.Connection, vault: int, *, at: int, after: str, limit: int
-) -> tuple[list[Version], str | None]:
+def listing(db: sqlite3.Connection, vault: int, *, at: int, after: str, limit: int) -> tuple[list[Version], str | None]:
     page = _versions(
         db.execute(
             f"""SELECT {_FIELDS} FROM versions v

@@ -35,6 +35,7 @@ class Head(Enum):
     PURGED = auto()  # only for SAME: no head, and the base was purged
 
 
+# fmt: off
 TABLE: dict[tuple[Local, Head], Verb | None] = {
     (Local.NOTHING,  Head.NONE):       None,
     (Local.NOTHING,  Head.BASE):       None,            # `adopt` where settling moved the base: see plan()
@@ -68,6 +69,7 @@ TABLE: dict[tuple[Local, Head], Verb | None] = {
     (Local.RESTORED, Head.OTHER):      "conflict",
     (Local.RESTORED, Head.TOMBSTONE):  "conflict",      # kept as a candidate, which on a tombstone is stored
 }
+# fmt: on
 
 
 @dataclass(frozen=True, slots=True)

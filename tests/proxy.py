@@ -6,7 +6,7 @@ import socket
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Literal
+from typing import Literal, Self
 
 Direction = Literal["up", "down"]
 
@@ -40,7 +40,7 @@ class Proxy:
         """How many cuts and calls have not happened yet."""
         return len(self._rules)
 
-    def __enter__(self) -> Proxy:
+    def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 

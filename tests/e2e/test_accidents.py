@@ -274,9 +274,7 @@ def test_an_edit_during_the_upload_is_sent_too(house: House) -> None:
     assert set(house.contents("large.bin")) <= {b"0" * (12 * MIB), b"1" * (12 * MIB)}
 
 
-def test_a_file_made_during_the_sync_where_a_download_goes_is_not_overwritten(
-    house: House, laptop: Machine
-) -> None:
+def test_a_file_made_during_the_sync_where_a_download_goes_is_not_overwritten(house: House, laptop: Machine) -> None:
     laptop.write("large.bin", b"0" * (12 * MIB))
     laptop.sync()
     with Proxy(house.server.address[1]) as proxy:
@@ -322,9 +320,7 @@ def test_a_name_that_the_protocol_keeps_arrives_as_it_is(laptop: Machine, deskto
 @pytest.mark.parametrize(
     "name", [b"new\nline.md", b"tab\there.md", b"back\\slash.md", b"e\xcc\x81.md", b"broken \xff\xfe.md", b"\x7f.md"]
 )
-def test_a_name_that_the_protocol_refuses_stays_here_and_is_listed(
-    house: House, laptop: Machine, name: bytes
-) -> None:
+def test_a_name_that_the_protocol_refuses_stays_here_and_is_listed(house: House, laptop: Machine, name: bytes) -> None:
     path = os.fsencode(laptop.folder) + b"/" + name
     with open(path, "wb") as file:
         file.write(b"stays")

@@ -32,9 +32,7 @@ def acknowledged(machine: Machine) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("moment", range(10))
-def test_a_server_killed_during_a_push_loses_nothing_it_acknowledged(
-    own_house: House, moment: int
-) -> None:
+def test_a_server_killed_during_a_push_loses_nothing_it_acknowledged(own_house: House, moment: int) -> None:
     server = own_house.server
     with Proxy(server.address[1]) as proxy:
         laptop = own_house.machine("laptop", url=proxy.url)

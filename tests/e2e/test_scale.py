@@ -6,10 +6,11 @@ import hashlib
 import os
 import threading
 from pathlib import Path
+from typing import Self
 
 import pytest
 
-from bench.vault import generate
+from bench.vault import make_vault
 from tests.e2e.machines import House, Machine
 
 MIB = 1 << 20
@@ -37,7 +38,7 @@ class Memory:
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self.peak = 0.0
 
-    def __enter__(self) -> Memory:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -85,12 +86,12 @@ def carry(house: House, laptop: Machine, desktop: Machine) -> float:
 
 
 def test_ten_thousand_notes_go_across_byte_for_byte(own_house: House, pair: tuple[Machine, Machine]) -> None:
-    generate(seed=1, count=10_000, out=pair[0].folder, notes_only=True)
+    make_vault(pair[0].folder / "vault", notes=10_000)
     assert carry(own_house, *pair) < BUDGET_MB
 
 
 def test_a_thousand_mixed_files_go_across_byte_for_byte(own_house: House, pair: tuple[Machine, Machine]) -> None:
-    generate(seed=2, count=1_000, out=pair[0].folder)
+    make_vault(pair[0].folder / "vault", notes=970, attachments=30)
     assert carry(own_house, *pair) < BUDGET_MB
 
 

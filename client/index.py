@@ -1,0 +1,205 @@
+"""`.gobi/index.db`: what every file was at the last sync, and the cursor, replaced together or not at all.
+
+The whole table is held in memory; what changes is noted and written by the next `save` or `finish`. It is a cache of
+what the folder and the server know: without it the next sync compares everything by hash and deletes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from client.pause import collector_paused
+from client.ports import Clock, Entry, Stopped
+
+NAME = "index.db"
+START = "0"
+
+# One script a schema version; PRAGMA user_version says how many have run. Only ever append.
+_STEPS = (
+    """
+    CREATE TABLE files (
+        path TEXT PRIMARY KEY, stamp INTEGER, hash TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+        ctime_ns INTEGER NOT NULL, inode INTEGER NOT NULL, recorded_ns INTEGER NOT NULL, sent TEXT NOT NULL,
+        conflict TEXT
+    ) WITHOUT ROWID;
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    """,
+)
+_PATIENCE = 10.0  # seconds to wait for another process that reads or writes
+
+# Anything else that SQLite raises means that the file is not, or no longer, an index.
+_NOT_DAMAGE = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_INTERRUPT,
+}
+
+
+class Record(NamedTuple):
+    """What is known of one path.
+
+    `stamp`: the version that was last the same on both sides; None where the server has not acknowledged one. `hash`:
+    of that version. The file that has this content is described by `size` to `inode` as in Entry, seen at
+    `recorded_ns`. `sent`: hashes sent for the path whose fate is not known, or that are candidates of `conflict`.
+    """
+
+    path: str
+    stamp: int | None
+    hash: str
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    recorded_ns: int
+    sent: tuple[str, ...] = ()
+    conflict: str | None = None
+
+    @classmethod
+    def of(cls, entry: Entry, stamp: int, hash: str, seen_ns: int) -> Record:
+        """`seen_ns`: a moment before the file was looked at."""
+        return cls(entry.path, stamp, hash, entry.size, entry.mtime_ns, entry.ctime_ns, entry.inode, seen_ns)
+
+    @classmethod
+    def unknown(cls, path: str) -> Record:
+        """A path that the server has not acknowledged anything of."""
+        return cls(path, None, "", 0, 0, 0, 0, 0)
+
+
+class Index:
+    """Opened with `open`, or in memory. Raises Stopped where the disk says no."""
+
+    def __init__(self, path: Path | str = ":memory:") -> None:
+        self._path = path
+        self._db = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
+        self._changed: set[str] = set()
+        self.records: dict[str, Record] = {}
+        self.cursor = START
+        self.rules = ""  # the ignore patterns of the sync that the cursor is from
+        try:
+            self._prepare()
+            self._load()
+        except BaseException:
+            self._db.close()
+            raise
+
+    @classmethod
+    def open(cls, state: Path, *, repair: bool, clock: Clock) -> Index:
+        """The index of the folder `state`. With `repair` a damaged one is moved to the trash and begun anew.
+
+        Raises Stopped.
+        """
+        path = state / NAME
+        try:
+            return cls(path)
+        except (sqlite3.Error, UnicodeDecodeError, ValueError, TypeError) as error:
+            if _is_damage(error) and repair:
+                _set_aside(path, clock)
+                return cls(path)
+            raise _stopped(path, error) from error
+
+    def close(self) -> None:
+        self._db.close()
+
+    def put(self, record: Record) -> None:
+        self.records[record.path] = record
+        self._changed.add(record.path)
+
+    def forget(self, path: str) -> None:
+        if self.records.pop(path, None) is not None:
+            self._changed.add(path)
+
+    def save(self) -> None:
+        """Makes what changed durable. The cursor stays."""
+        if self._changed:
+            self._write({})
+
+    def finish(self, cursor: str, rules: str) -> None:
+        """Makes what changed, the cursor and the ignore rules it goes with durable in one transaction."""
+        meta = {}
+        if (cursor, rules) != (self.cursor, self.rules):
+            meta = {"cursor": cursor, "rules": rules}
+        if self._changed or meta:
+            self._write(meta)
+        self.cursor, self.rules = cursor, rules
+
+    def _write(self, meta: dict[str, str]) -> None:
+        rows = [self.records[path] for path in self._changed if path in self.records]
+        gone = [(path,) for path in self._changed if path not in self.records]
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._db.executemany("REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_to_row, rows))
+                self._db.executemany("DELETE FROM files WHERE path = ?", gone)
+                self._db.executemany("REPLACE INTO meta VALUES (?, ?)", meta.items())
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise _stopped(self._path, error) from error
+        self._changed.clear()
+
+    def _prepare(self) -> None:
+        # The rollback journal, not WAL: nothing is left to be merged when a sync that changed nothing ends.
+        self._db.execute("PRAGMA journal_mode = TRUNCATE")
+        self._db.execute("PRAGMA synchronous = FULL")
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(_STEPS):
+            raise Stopped(
+                f"{self._path} was written by a newer gobi; update gobi on this machine, then sync again", 78
+            )
+        for number, step in enumerate(_STEPS[version:], version + 1):
+            self._db.executescript(f"BEGIN IMMEDIATE; {step} PRAGMA user_version = {number}; COMMIT")
+
+    def _load(self) -> None:
+        meta = dict(self._db.execute("SELECT name, value FROM meta"))
+        self.cursor, self.rules = meta.get("cursor", START), meta.get("rules", "")
+        with collector_paused():
+            for row in self._db.execute("SELECT * FROM files"):
+                self.records[row[0]] = _from_row(row)
+
+
+def _to_row(record: Record) -> tuple[object, ...]:
+    return (*record[:8], json.dumps(record.sent) if record.sent else "", record.conflict)
+
+
+def _from_row(row: tuple[object, ...]) -> Record:
+    if row[8] == "":
+        return Record._make((*row[:8], (), row[9]))
+    return Record._make((*row[:8], tuple(json.loads(str(row[8]))), row[9]))
+
+
+def _is_damage(error: Exception) -> bool:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    return code & 0xFF not in _NOT_DAMAGE  # the low byte is the primary code
+
+
+def _stopped(path: Path | str, error: Exception) -> Stopped:
+    if _is_damage(error):
+        return Stopped(f"{path} is damaged ({error}); the next gobi sync builds it anew, and deletes nothing", 1)
+    return Stopped(f"{path} cannot be used ({error}); nothing is lost, correct that and try again", 78)
+
+
+def _set_aside(path: Path, clock: Clock) -> None:
+    now = clock.time_ns()
+    moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now // 1_000_000_000))
+    trash = path.parent / "trash" / f"{moment}.{now % 1_000_000_000 // 1000:06}Z-index"
+    trash.mkdir(parents=True, exist_ok=True)
+    for one in _files_of(path):
+        if one.exists():
+            one.replace(trash / one.name)
+
+
+def _files_of(path: Path) -> Iterable[Path]:
+    return (path, path.with_name(f"{path.name}-journal"))

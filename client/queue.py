@@ -1,0 +1,143 @@
+"""`.gobi/queue.jsonl`: the operations that wait, one JSON object a line, for people to read.
+
+Two kinds of lines. `delete` is what a person did while gobi was there to see it (`gobi rm`): it is reported to the
+server until it is settled. All others are what the server's last answer asked for and is not done yet: written before
+the work begins, cleared when it is done. What is left, for whatever reason, the next sync reports again, so that the
+cursor may move on meanwhile.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from client.ports import Stopped
+
+DELETE = "delete"
+
+
+class Operation(NamedTuple):
+    """`op`: `delete`, or the protocol's word for what the server asked (section 5). `at` is in µs since 1970.
+
+    `base`: the version a delete was made on. `by`: who deleted (`rm`, `watch`). `why`: what kept it from being done;
+    `refused`: it takes a person to get on.
+    """
+
+    op: str
+    path: str
+    base: int | None = None
+    by: str = ""
+    at: int = 0
+    why: str = ""
+    refused: bool = False
+
+    def to_line(self) -> str:
+        row = {name: value for name, value in zip(self._fields, self, strict=True) if value}
+        return json.dumps(row, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> Operation:
+        """Raises ValueError."""
+        row = json.loads(line)
+        if not isinstance(row, dict):
+            raise ValueError("not an object")
+        known = {name: row[name] for name in cls._fields if row.get(name) is not None}
+        if not all(isinstance(value, _KINDS[name]) for name, value in known.items()):
+            raise ValueError("not an operation")
+        return cls(**known)
+
+
+_KINDS = {"op": str, "path": str, "base": int, "by": str, "at": int, "why": str, "refused": bool}
+
+
+class OperationQueue(Protocol):
+    """What the engine needs of a queue."""
+
+    def load(self) -> tuple[list[Operation], int]:
+        """What waits, oldest first, and how many lines were not readable."""
+
+    def append(self, operations: Sequence[Operation]) -> None:
+        """Durable on return. May happen in another process at any time."""
+
+    def replace(self, operations: Sequence[Operation]) -> None:
+        """Puts these in the place of what was last loaded; what was appended since stays. Durable on return."""
+
+
+class FileQueue:
+    """The queue in a file of the folder `state`. Every method raises Stopped where the disk says no."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self._file = state / "queue.jsonl"
+        self._loaded = 0  # bytes of the file that `load` saw or `replace` wrote
+
+    def load(self) -> tuple[list[Operation], int]:
+        with self._held():
+            data = self._read()
+        self._loaded = len(data)
+        found, damaged = [], 0
+        for line in data.splitlines():
+            try:
+                found.append(Operation.from_line(line))
+            except (ValueError, TypeError):
+                damaged += bool(line.strip())
+        return found, damaged
+
+    def append(self, operations: Sequence[Operation]) -> None:
+        if not operations:
+            return
+        with self._held() as folder:
+            present = self._read()
+            cut = b"\n" if present and not present.endswith(b"\n") else b""  # by a power failure
+            descriptor = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with open(descriptor, "ab") as file:
+                file.write(cut + _encoded(operations))
+                file.flush()
+                os.fsync(descriptor)
+            if not present:
+                os.fsync(folder)
+
+    def replace(self, operations: Sequence[Operation]) -> None:
+        with self._held() as folder:
+            present = self._read()
+            data = _encoded(operations)
+            appended = present[self._loaded :]
+            if data + appended != present:
+                new = self._state / "queue.new"
+                with open(new, "wb") as file:
+                    file.write(data + appended)
+                    file.flush()
+                    os.fsync(file.fileno())
+                new.replace(self._file)
+                os.fsync(folder)
+            self._loaded = len(data)
+
+    def _read(self) -> bytes:
+        try:
+            return self._file.read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    @contextmanager
+    def _held(self) -> Iterator[int]:
+        """Keeps other processes off the file, but not for the length of a sync."""
+        try:
+            folder = os.open(self._state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX)
+                yield folder
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise Stopped(
+                f"{self._file} cannot be used ({error.strerror}); nothing is lost, correct that and sync again", 78
+            ) from error
+
+
+def _encoded(operations: Sequence[Operation]) -> bytes:
+    return "".join(operation.to_line() for operation in operations).encode("utf-8", "surrogateescape")

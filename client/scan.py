@@ -1,0 +1,122 @@
+"""What happened in the folder: every file compared with the index, and read where the comparison leaves a doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from client.index import Record
+from client.pause import collector_paused
+from client.ports import Blocked, Clock, Entry, FileSystem, LocalChange, Progress, Skipped
+from sync.paths import ancestors
+
+# A file written again within one tick of the file system's clock shows the same time twice. So a time as young as its
+# own record proves nothing, and the file is read. The coarsest clock in use is FAT's: 2 s.
+TICK_NS = 2_000_000_000
+
+EMPTIED = (
+    "is empty now, but had content when the machine went down: not sent. To send it empty, save it again; to get its "
+    "content back, delete it and sync"
+)
+
+
+@dataclass(slots=True)
+class View:
+    """The folder at moment `at_ns`, beside the index.
+
+    `entries`: every regular file. `hashes`: of those that were read. `fresh`: records of files that were touched and
+    have the same content. `unsteady`: files that changed while they were read. `held`: files that somebody must look
+    at, and why.
+    """
+
+    at_ns: int
+    entries: dict[str, Entry]
+    skipped: list[Skipped]
+    hashes: dict[str, str] = field(default_factory=dict)
+    fresh: list[Record] = field(default_factory=list)
+    unsteady: set[str] = field(default_factory=set)
+    held: dict[str, str] = field(default_factory=dict)
+    hidden: dict[str, str] = field(default_factory=dict)  # path of a place that cannot be seen into: why
+
+    def why_unknown(self, path: str) -> str | None:
+        """Why nothing can be said or done about the path; None where all is well."""
+        if path in self.unsteady:
+            return "it keeps changing"
+        if path in self.held:
+            return self.held[path]
+        if self.hidden:
+            for place in ("", *ancestors(path), path):
+                if place in self.hidden:
+                    return self.hidden[place]
+        return None
+
+
+def look(fs: FileSystem, records: dict[str, Record], clock: Clock, progress: Progress) -> View:
+    """Raises Stopped where `.gobiignore` is unusable."""
+    at_ns = clock.time_ns()
+    with collector_paused():
+        entries, skipped = fs.scan()
+        view = View(at_ns, {entry.path: entry for entry in entries}, skipped)
+        doubtful = [entry for entry in entries if not _clean(records.get(entry.path), entry)]
+    view.hidden = {one.path: one.reason for one in skipped if one.path is not None}
+    if doubtful:
+        _read(view, doubtful, fs, records, clock, progress)
+    return view
+
+
+def _clean(record: Record | None, entry: Entry) -> bool:
+    """Whether the file is surely the recorded one. This runs once for every file there is."""
+    return (
+        record is not None
+        and record[3:7] == entry[1:]  # size to inode
+        and entry.mtime_ns < record.recorded_ns - TICK_NS
+    )
+
+
+def _read(
+    view: View,
+    doubtful: Iterable[Entry],
+    fs: FileSystem,
+    records: dict[str, Record],
+    clock: Clock,
+    progress: Progress,
+) -> None:
+    doubtful = list(doubtful)
+    boot_ns = clock.boot_ns()
+    progress.start("reading", len(doubtful), sum(entry.size for entry in doubtful))
+    for found in doubtful:
+        path = found.path
+        record = records.get(path)
+        progress.advance(1, found.size)
+        if record is not None and _emptied_by_power_cut(record, found, boot_ns):
+            view.held[path] = EMPTIED
+            continue
+        try:
+            entry, digest = fs.digest(path)
+        except LocalChange:
+            view.unsteady.add(path)
+            continue
+        except Blocked as error:
+            view.hidden[path] = f"cannot be read: {error}"
+            view.skipped.append(Skipped(path, view.hidden[path], path))
+            continue
+        view.entries[path] = entry
+        view.hashes[path] = digest
+        if record is not None and record.stamp is not None and record.hash == digest:
+            _note_fresh(view, record, entry)
+    progress.done()
+
+
+def _note_fresh(view: View, record: Record, entry: Entry) -> None:
+    fresh = Record.of(entry, record.stamp or 0, record.hash, view.at_ns)
+    if record[3:7] != entry[1:] or _clean(fresh, entry):  # else the next sync reads it again anyway
+        view.fresh.append(fresh._replace(sent=record.sent, conflict=record.conflict))
+
+
+def _emptied_by_power_cut(record: Record, entry: Entry, boot_ns: int) -> bool:
+    """A machine that lost power can leave a file that was being written at length zero.
+
+    So one that had content at the last sync, is empty now, and was emptied before the machine last started is not taken
+    for an edit.
+    """
+    return entry.size == 0 and record.size > 0 and entry.mtime_ns < boot_ns and record.recorded_ns < boot_ns

@@ -1,0 +1,203 @@
+"""`make run`: a server on this machine and two folders, a laptop's and a desktop's, kept in step before your eyes.
+
+Everything lies in `.run/` below the current folder: the server's data, both folders, and the configuration that a
+person would have in the home folder. The commands shown are the commands run.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import NoReturn
+
+HERE = Path.cwd()
+RUN = HERE / ".run"
+GOBI = Path(sys.executable).with_name("gobi")
+PASSWORD = RUN / "password"
+START_TIMEOUT = 30.0  # seconds
+USER, VAULT = "me", "notes"
+
+
+def main() -> None:
+    RUN.mkdir(exist_ok=True)
+    listen = os.environ.get("GOBI_LISTEN", "127.0.0.1:8787")
+    os.environ |= {"GOBI_LISTEN": listen, "GOBI_DATA_DIR": str(RUN / "data"), "XDG_CONFIG_HOME": str(RUN / "config")}
+    host, port = _address(listen)
+    server = _start(host, port)
+    try:
+        show_two_folders(f"http://{listen}")
+        print(
+            f"\nThe server runs on http://{listen} until you press Ctrl-C. Sign in as {USER} with the password in "
+            f"{PASSWORD.relative_to(HERE)}:\n"
+            f'  curl -u "{USER}:$(cat {PASSWORD.relative_to(HERE)})" http://{listen}/v1/vaults/{VAULT}',
+            flush=True,
+        )
+        code = server.wait()
+        _stop(f"the server ended by itself (exit {code}); its words are in .run/server.log")
+    except KeyboardInterrupt:
+        print("\nStopped. `make run` goes on from here; `make clean` removes everything.")
+    finally:
+        _end(server)
+
+
+def show_two_folders(url: str) -> None:
+    """The story: both ways, an edit, a rename, a deletion, and a proof."""
+    laptop, desktop = RUN / "laptop", RUN / "desktop"
+    laptop.mkdir(exist_ok=True)
+    desktop.mkdir(exist_ok=True)
+    _say("A user, and a folder on each of two machines")
+    if not PASSWORD.exists():
+        PASSWORD.touch(mode=0o600)
+        PASSWORD.write_text(secrets.token_urlsafe(12) + "\n")
+    if USER not in _quietly("user", "list").split():
+        _gobi("user", "add", USER, "--password-file", PASSWORD)
+    for folder in (laptop, desktop):
+        _gobi(
+            "connect",
+            folder,
+            url,
+            VAULT,
+            "--user",
+            USER,
+            "--password-file",
+            PASSWORD,
+            "--device",
+            folder.name,
+            "--create",
+        )
+
+    _say("The laptop writes; the desktop receives")
+    for path, text in {
+        "today.md": f"Written on the laptop at {time.strftime('%H:%M:%S')}.\n",
+        "ideas/garden.md": "Tomatoes along the south wall.\n",
+        "ideas/boat.md": "Not this year.\n",
+    }.items():
+        (laptop / path).parent.mkdir(exist_ok=True)
+        (laptop / path).write_text(text)
+    _gobi("sync", laptop)
+    _gobi("sync", desktop)
+
+    _say("The desktop edits one file, renames another and deletes a third; the laptop follows")
+    with (desktop / "today.md").open("a") as file:
+        file.write("Continued on the desktop.\n")
+    (desktop / "ideas" / "garden.md").rename(desktop / "ideas" / "kitchen-garden.md")
+    _gobi("rm", desktop, "ideas/boat.md")
+    _gobi("sync", desktop)
+    _gobi("sync", laptop)
+
+    _say("Both folders are the same, byte for byte")
+    _run("diff", "-r", "--exclude=.gobi", laptop, desktop)
+    print(f"  identical: {', '.join(_files(laptop))}")
+
+
+def _files(folder: Path) -> list[str]:
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(str(path) for path in paths if path.parts[0] != ".gobi")
+
+
+# ------------------------------------------------------------------------------------------------- running commands
+
+
+def _say(text: str) -> None:
+    print(f"\n# {text}", flush=True)
+
+
+def _gobi(*arguments: str | Path) -> None:
+    _run(GOBI, *arguments)
+
+
+def _run(*command: str | Path) -> None:
+    shown = " ".join(shlex.quote(_short(word)) for word in command)
+    print(f"$ {shown}", flush=True)
+    done = subprocess.run([str(word) for word in command], check=False, stdout=subprocess.PIPE, text=True)
+    for line in done.stdout.splitlines():
+        print(f"  {line.replace(f'{HERE}{os.sep}', '')}", flush=True)
+    if done.returncode:
+        _stop(f"that failed (exit {done.returncode}); `make clean` and `make run` begin anew")
+
+
+def _quietly(*arguments: str) -> str:
+    done = subprocess.run([str(GOBI), *arguments], check=False, capture_output=True, text=True)
+    if done.returncode:
+        _stop(done.stderr.strip())
+    return done.stdout
+
+
+def _short(word: str | Path) -> str:
+    path = Path(word)
+    if path == GOBI:
+        return "gobi"
+    return str(path.relative_to(HERE)) if path.is_relative_to(HERE) else str(word)
+
+
+# ------------------------------------------------------------------------------------------------------- the server
+
+
+def _address(listen: str) -> tuple[str, int]:
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdigit():
+        _stop(f"GOBI_LISTEN is {listen!r}; for this demonstration it is an address and a port, like 127.0.0.1:8787")
+    return host.strip("[]"), int(port)
+
+
+def _start(host: str, port: int) -> subprocess.Popen[bytes]:
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        pass  # nobody there: good
+    else:
+        _stop(
+            f"something already listens on {host}:{port}. Stop it, or take another port: "
+            f"make run GOBI_LISTEN={host}:{port + 1}"
+        )
+    print("$ gobi serve &", flush=True)
+    # A session of its own: Ctrl-C is for this program, which then stops the server in order.
+    with (RUN / "server.log").open("ab") as log:
+        server = subprocess.Popen([str(GOBI), "serve"], stdout=log, stderr=log, start_new_session=True)
+    deadline = time.monotonic() + START_TIMEOUT
+    while not _answers(host, port):
+        if server.poll() is not None or time.monotonic() > deadline:
+            _end(server)
+            last = (RUN / "server.log").read_text(errors="replace").splitlines()[-1:]
+            _stop(f"the server did not start: {''.join(last)} (more in .run/server.log)")
+        time.sleep(0.05)
+    return server
+
+
+def _answers(host: str, port: int) -> bool:
+    connection = HTTPConnection(host, port, timeout=2)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    if server.poll() is None:
+        server.send_signal(signal.SIGTERM)
+        try:
+            server.wait(30)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+def _stop(message: str) -> NoReturn:
+    print(f"make run: {message}", file=sys.stderr)
+    raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    # `make run` is stopped by Ctrl-C; a plain kill is to end the server, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    main()

@@ -1,0 +1,243 @@
+"""The server's settings: environment variables, and a file of them that the environment wins over.
+
+`gather` collects, `parse` judges. Every error names its variable and ends the program with exit code 78 (EX_CONFIG).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network, IPv6Network
+
+SYSTEM_FILE = Path("/etc/gobi/gobi.env")
+PREFIX = "GOBI_"
+SECRETS = ("GOBI_MONGO_URI", "GOBI_REDIS_URL", "GOBI_METRICS_TOKEN")
+PATHS = ("GOBI_DATA_DIR", "GOBI_TLS_CERT", "GOBI_TLS_KEY", *(f"{name}_FILE" for name in SECRETS))
+MIB = 1 << 20
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message names it and says what it should be."""
+
+    exit_code = 78
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`listen` is `host:port`, `[host]:port` or `unix:/path`; sizes are bytes, `quota` 0 is none; `_s` are seconds."""
+
+    data_dir: Path
+    listen: str = "127.0.0.1:8787"
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    mongo_uri: str | None = None
+    mongo_db: str = "gobi"
+    redis_url: str | None = None
+    workers: int = 1
+    max_file: int = 2048 * MIB
+    quota: int = 0
+    keep_days: int = 365
+    public_url: str | None = None
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    metrics_token: str | None = None
+    sweep_s: int = 30
+    ping_s: int = 30
+    stall_s: int = 30
+    log_level: str = "info"
+    log_format: str = "logfmt"
+
+
+def load(environ: Mapping[str, str], env_file: Path | None = None) -> Settings:
+    """`gather` and `parse` in one. Raises SettingsError."""
+    return parse(gather(environ, env_file))
+
+
+def gather(environ: Mapping[str, str], env_file: Path | None = None, system_file: Path = SYSTEM_FILE) -> dict[str, str]:
+    """The GOBI_ variables as text, paths made absolute. `env_file` has to be readable, `system_file` may be missing.
+
+    Raises SettingsError.
+    """
+    found: dict[str, str] = {}
+    if env_file is not None:
+        found = _read_env_file(env_file)
+    elif os.access(system_file, os.R_OK):
+        found = _read_env_file(system_file)
+    found |= environ
+    variables = {name: value for name, value in found.items() if name.startswith(PREFIX) and value}
+    for name in PATHS:
+        if name in variables:
+            variables[name] = os.path.abspath(os.path.expanduser(variables[name]))
+    listen = variables.get("GOBI_LISTEN", "")
+    if listen.startswith("unix:"):
+        variables["GOBI_LISTEN"] = "unix:" + os.path.abspath(listen.removeprefix("unix:"))
+    variables.setdefault("GOBI_DATA_DIR", os.path.expanduser("~/.local/share/gobi"))
+    return variables
+
+
+def parse(variables: Mapping[str, str]) -> Settings:
+    """Raises SettingsError. Names that are no settings are left alone: see `unknown`."""
+    variables = _with_secrets(variables)
+    settings = Settings(**{field: read(name, variables[name]) for name, field, read in _TABLE if name in variables})
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        missing = "GOBI_TLS_KEY" if settings.tls_key is None else "GOBI_TLS_CERT"
+        raise SettingsError(f"{missing} is not set: https needs both GOBI_TLS_CERT and GOBI_TLS_KEY")
+    _only_embedded(settings)
+    return settings
+
+
+def unknown(variables: Mapping[str, str]) -> list[str]:
+    """The names among `variables` that no setting has: spelling mistakes, most likely."""
+    known = {name for name, _, _ in _TABLE} | {f"{name}_FILE" for name in SECRETS}
+    return sorted(name for name in variables if name.startswith(PREFIX) and name not in known)
+
+
+def names() -> list[str]:
+    """Every variable there is."""
+    return [name for name, _, _ in _TABLE]
+
+
+def _only_embedded(settings: Settings) -> None:
+    if settings.mongo_uri is not None:
+        raise SettingsError("GOBI_MONGO_URI is set, but this build has only the embedded database: unset it")
+    if settings.redis_url is not None:
+        raise SettingsError("GOBI_REDIS_URL is set, but this build notifies only within its one worker: unset it")
+    if settings.workers > 1:
+        raise SettingsError("GOBI_WORKERS is more than 1, but this build runs one worker only: unset it")
+
+
+# -- reading
+
+
+_LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)")
+
+
+def _read_env_file(path: Path) -> dict[str, str]:
+    """Lines of NAME=value as systemd's EnvironmentFile has them: `#` and `;` begin comments, quotes go in pairs."""
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot read the settings in {path}: {error}") from None
+    found: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.strip()
+        if not line or line[0] in "#;":
+            continue
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise SettingsError(f"{path}, line {number}: write NAME=value, or # before a comment")
+        name, value = match.group(1), match.group(2).strip()
+        if len(value) >= 2 and value[0] in "\"'" and value[-1] == value[0]:
+            value = value[1:-1]
+        found[name] = value
+    return found
+
+
+def _with_secrets(variables: Mapping[str, str]) -> dict[str, str]:
+    """Secrets given as NAME_FILE, read from there."""
+    found = dict(variables)
+    for name in SECRETS:
+        file = found.pop(f"{name}_FILE", None)
+        if file is None:
+            continue
+        if name in found:
+            raise SettingsError(f"{name} and {name}_FILE are both set: unset one of them")
+        try:
+            found[name] = Path(file).read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{name}_FILE: cannot read {file}: {error}") from None
+    return found
+
+
+def _text(_name: str, value: str) -> str:
+    return value
+
+
+def _path(_name: str, value: str) -> Path:
+    return Path(value)
+
+
+def _whole(least: int, most: int, factor: int = 1) -> Callable[[str, str], int]:
+    def read(name: str, value: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", value) or not least <= int(value) <= most:
+            raise SettingsError(f"{name} is {value!r}: use a whole number from {least} to {most}")
+        return int(value) * factor
+
+    return read
+
+
+def _one_of(*choices: str) -> Callable[[str, str], str]:
+    def read(name: str, value: str) -> str:
+        if value.lower() not in choices:
+            raise SettingsError(f"{name} is {value!r}: use one of {', '.join(choices)}")
+        return value.lower()
+
+    return read
+
+
+def _listen(name: str, value: str) -> str:
+    if value.startswith("unix:/"):
+        return value
+    host, colon, port = value.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    bare_ipv6 = ":" in host and not bracketed
+    if not colon or not host or bare_ipv6 or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65_535:
+        raise SettingsError(f"{name} is {value!r}: use host:port, [IPv6 address]:port or unix:/path")
+    return value
+
+
+def _origin(name: str, value: str) -> str:
+    """`scheme://host[:port]` as browsers write it in `Origin` (RFC 6454, section 6.2)."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise SettingsError(f"{name} is {value!r}: use an address like https://gobi.example.org") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query:
+        raise SettingsError(f"{name} is {value!r}: use an address like https://gobi.example.org, without a path")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    usual = {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, usual) else "")
+
+
+def _networks(name: str, value: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    from ipaddress import ip_network
+
+    try:
+        return tuple(ip_network(one.strip()) for one in value.split(","))
+    except ValueError:
+        raise SettingsError(
+            f"{name} is {value!r}: use addresses or networks, with commas between: 127.0.0.1,10.0.0.0/8"
+        ) from None
+
+
+_TABLE: list[tuple[str, str, Callable[[str, str], Any]]] = [
+    # fmt: off
+    ("GOBI_LISTEN",          "listen",          _listen),
+    ("GOBI_DATA_DIR",        "data_dir",        _path),
+    ("GOBI_TLS_CERT",        "tls_cert",        _path),
+    ("GOBI_TLS_KEY",         "tls_key",         _path),
+    ("GOBI_MONGO_URI",       "mongo_uri",       _text),
+    ("GOBI_MONGO_DB",        "mongo_db",        _text),
+    ("GOBI_REDIS_URL",       "redis_url",       _text),
+    ("GOBI_WORKERS",         "workers",         _whole(1, 64)),
+    ("GOBI_MAX_FILE_MB",     "max_file",        _whole(1, 1_000_000, MIB)),
+    ("GOBI_VAULT_QUOTA_MB",  "quota",           _whole(0, 100_000_000, MIB)),
+    ("GOBI_KEEP_DAYS",       "keep_days",       _whole(1, 36_500)),
+    ("GOBI_PUBLIC_URL",      "public_url",      _origin),
+    ("GOBI_TRUSTED_PROXIES", "trusted_proxies", _networks),
+    ("GOBI_METRICS_TOKEN",   "metrics_token",   _text),
+    ("GOBI_SWEEP_S",         "sweep_s",         _whole(1, 3_600)),
+    ("GOBI_PING_S",          "ping_s",          _whole(1, 3_600)),
+    ("GOBI_STALL_S",         "stall_s",         _whole(1, 3_600)),
+    ("GOBI_LOG_LEVEL",       "log_level",       _one_of("debug", "info", "warning", "error")),
+    ("GOBI_LOG_FORMAT",      "log_format",      _one_of("logfmt", "json")),
+    # fmt: on
+]

@@ -1,0 +1,70 @@
+"""gunicorn's own gevent worker, with two gaps closed.
+
+A TLS handshake has a deadline, and a stop does not wait for connections on which nothing is going on: without that, one
+idle kept-alive connection holds a stop for as long as it may stay idle.
+"""
+
+from __future__ import annotations
+
+import ssl
+from types import FrameType, TracebackType
+from typing import Any
+
+import gevent
+from gunicorn.workers.ggevent import GeventWorker
+
+HANDSHAKE_S = 10
+
+
+class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._idle: set[_Idle] = set()
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        if isinstance(client, ssl.SSLSocket):
+            try:
+                with gevent.Timeout(HANDSHAKE_S, TimeoutError):
+                    client.do_handshake()
+            except OSError as error:  # also what is no TLS at all: port scanners, plain http
+                self.log.debug("TLS handshake with %s failed: %s", addr, error)
+                client.close()
+                return
+        super().handle(listener, client, addr)
+
+    def timeout_ctx(self) -> _Idle:
+        """Around the wait for the next request's head, which gunicorn allows `keepalive` seconds in all."""
+        return _Idle(self.cfg.keepalive, self._idle)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        gevent.spawn(self._let_idle_go)
+
+    def _let_idle_go(self) -> None:
+        for one in list(self._idle):
+            one.end()
+
+
+class _Idle:
+    """A wait that ends without an error: after `seconds`, or by `end`."""
+
+    def __init__(self, seconds: float, waiting: set[_Idle]) -> None:
+        self._timer = gevent.Timeout(seconds, False)
+        self._waiting = waiting
+        self._greenlet: Any = None
+
+    def __enter__(self) -> _Idle:
+        self._greenlet = gevent.getcurrent()
+        self._waiting.add(self)
+        self._timer.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, _: TracebackType | None) -> bool:
+        self._waiting.discard(self)
+        self._timer.close()
+        return value is self._timer
+
+    def end(self) -> None:
+        # Only a wait that has not ended meanwhile: what follows it is a request, and that is finished.
+        if self in self._waiting:
+            gevent.kill(self._greenlet, self._timer, block=False) if False else self._greenlet.throw(self._timer)

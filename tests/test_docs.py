@@ -1,0 +1,77 @@
+"""Nothing that people can use is undocumented, and nothing documented is made up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+import gobi
+from handlers import ROUTES
+from ops import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
+README = (ROOT / "README.md").read_text()
+
+
+def leaves(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    if not isinstance(command, click.Group):
+        yield name, command
+        return
+    context = click.Context(command)
+    for child in command.list_commands(context):
+        found = command.get_command(context, child)
+        assert found is not None
+        yield from leaves(found, f"{name} {child}")
+
+
+COMMANDS = dict(leaves(gobi.cli, "gobi"))
+
+
+def test_every_setting_is_documented() -> None:
+    documented = set(re.findall(r"`(GOBI_[A-Z_]+)`", DOCS["operating.md"]))
+    assert set(settings.names()) <= documented
+
+
+def test_every_documented_setting_exists() -> None:
+    secrets = {f"{name}_FILE" for name in settings.SECRETS}
+    for name, text in [*DOCS.items(), ("README.md", README)]:
+        for variable in re.findall(r"\b(GOBI_[A-Z_]+[A-Z])\b", text):
+            assert variable in {*settings.names(), *secrets}, f"{name} speaks of {variable}"
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_is_documented(name: str) -> None:
+    place = DOCS["client.md"] + DOCS["operating.md"]
+    assert re.search(rf"^\| `{name}\b", place, re.MULTILINE), f"{name} is in no table"
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_explains_itself_with_an_example(name: str) -> None:
+    command = COMMANDS[name]
+    words = name.split()
+    text = command.get_help(click.Context(command, info_name=words[-1]))
+    assert re.search(rf"\b{name}\b", text), f"{name} --help shows no example"
+
+
+def test_every_documented_command_exists() -> None:
+    groups = {name.rsplit(" ", 1)[0] for name in COMMANDS} | {"gobi"}
+    for text in DOCS.values():
+        for row in re.findall(r"^\| `(gobi [a-z-]+(?: [a-z-]+)?)", text, re.MULTILINE):
+            assert row in COMMANDS or row.rsplit(" ", 1)[0] in COMMANDS or row in groups, f"{row} does not exist"
+
+
+@pytest.mark.parametrize("route", sorted(route for route, _ in ROUTES))
+def test_every_endpoint_is_documented(route: str) -> None:
+    shown = re.sub(r"\{(\w+)(:\w+)?\}", r"{\1}", route)
+    assert shown in DOCS["protocol.md"].replace("`…", "`"), f"{route} is not in docs/protocol.md"
+
+
+def test_links_between_the_pages_lead_somewhere() -> None:
+    for name, text in [*DOCS.items(), ("../README.md", README)]:
+        for target in re.findall(r"\]\((?!https?://)([^)#]+)", text):
+            assert ((ROOT / "docs" / name).parent / target).exists(), f"{name} links to {target}"
