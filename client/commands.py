@@ -1,4 +1,4 @@
-"""The commands of a client: connect, disconnect, sync, rm, status.
+"""The commands of a client: connect, disconnect, sync, rm, status. What they return is the exit code; None is 0.
 
 What is imported at the top is what every command needs; the rest comes in when it is used, since the start of the
 command is part of the product.
@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
@@ -25,31 +25,27 @@ if TYPE_CHECKING:
     from client.connection import Limits
     from client.http import HttpTransport
 
-NEEDS_A_PERSON, USAGE, OUT_OF_REACH, LATER, SETTINGS = 1, 2, 69, 75, 78
+NEEDS_A_PERSON, USAGE, OUT_OF_REACH, LATER, SETTINGS, INTERRUPTED = 1, 2, 69, 75, 78, 130
 STATUS_TIMEOUT = 5.0  # seconds that `status` gives the server: it answers without it, too
 
 
 class Command(click.Command):
-    """Turns what stops a command into one line that says what to do next, and an exit code."""
+    """Turns whatever stops a command into Stopped: one line that says what to do next, and an exit code."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except Stopped as error:
-            _fail(str(error), error.exit_code)
+            raise Stopped(shown(str(error)), error.exit_code) from error
         except SlowDown as error:
-            _fail(str(error), LATER)
+            raise Stopped(shown(str(error)), LATER) from error
         except ServerAway as error:
-            _fail(str(error), OUT_OF_REACH)
+            raise Stopped(shown(str(error)), OUT_OF_REACH) from error
         except ServerRefused as error:
-            _fail(*_refusal(error, ctx))
+            message, code = _refusal(error, ctx)
+            raise Stopped(shown(message), code) from error
         except KeyboardInterrupt:
-            _fail("stopped; nothing is lost, the next sync goes on from here", 130)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    click.echo(f"gobi: {shown(message)}", err=True)
-    raise SystemExit(code)
+            raise Stopped("stopped; nothing is lost, the next sync goes on from here", INTERRUPTED) from None
 
 
 def _refusal(error: ServerRefused, ctx: click.Context) -> tuple[str, int]:
@@ -140,7 +136,7 @@ def disconnect(folder: Path) -> None:
 @click.option("--propagate-deletes", is_flag=True, help="What vanished here is deleted everywhere, not fetched again.")
 @click.option("--allow-mass-delete", is_flag=True, help="Yes, really delete most of the files.")
 @json_option
-def sync(folder: Path, propagate_deletes: bool, allow_mass_delete: bool, as_json: bool) -> None:
+def sync(folder: Path, propagate_deletes: bool, allow_mass_delete: bool, as_json: bool) -> int:
     """Bring DIR and its vault in step, once.
 
     What both sides changed is kept on both sides and listed; nothing is overwritten. What vanished while gobi was not
@@ -163,13 +159,13 @@ def sync(folder: Path, propagate_deletes: bool, allow_mass_delete: bool, as_json
         _print_json(report_json(report))
     else:
         _print_lines(report_lines(report, f"{config.vault} on {config.url}"))
-    raise SystemExit(report.exit_code)
+    return report.exit_code
 
 
 @click.command(cls=Command, epilog=_example("gobi rm ~/notes drafts/old.md photos/2019"))
 @folder_argument
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
-def rm(folder: Path, paths: tuple[str, ...]) -> None:
+def rm(folder: Path, paths: tuple[str, ...]) -> int:
     """Delete files or whole folders in DIR and, with the next sync, everywhere.
 
     A PATH is looked for from the current folder if that is inside DIR, and then inside DIR. What the server does not
@@ -184,13 +180,13 @@ def rm(folder: Path, paths: tuple[str, ...]) -> None:
     click.echo(f"Deleted {count:,} file{'' if count == 1 else 's'} here; the next sync deletes them everywhere.")
     for path, reason in removal.failed:
         click.echo(f"{shown(path)} stays: {shown(reason)}", err=True)
-    raise SystemExit(NEEDS_A_PERSON if removal.failed else 0)
+    return NEEDS_A_PERSON if removal.failed else 0
 
 
 @click.command(cls=Command, epilog=_example("gobi status ~/notes --json"))
 @folder_argument
 @json_option
-def status(folder: Path, as_json: bool) -> None:
+def status(folder: Path, as_json: bool) -> int:
     """Say whether DIR is in step, and what waits or needs a person. Changes nothing."""
     import time
 
@@ -204,7 +200,7 @@ def status(folder: Path, as_json: bool) -> None:
         _print_json(status_json(found, config, server))
     else:
         _print_lines(status_lines(found, shown(folder), config, server, time.time()))
-    raise SystemExit(NEEDS_A_PERSON if found.conflicts or found.refused else 0)
+    return NEEDS_A_PERSON if found.conflicts or found.refused else 0
 
 
 def _server(folder: Path, config: Config) -> Json:

@@ -166,7 +166,7 @@ class Disk:
         try:
             self._staging.sweep()
         except OSError as error:
-            raise Stopped(f"{STATE}/tmp cannot be emptied ({words(error)}); correct that and sync again", 78) from error
+            raise Stopped(f"gobi's own folder {STATE} cannot be tidied ({words(error)}); correct that", 78) from error
 
     def flush(self) -> None:
         waiting = len(self._staging) + sum(len(folders.touched) for folders in self._changing)

@@ -156,9 +156,7 @@ class Index:
         self._db.execute("PRAGMA synchronous = FULL")
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version > len(_STEPS):
-            raise Stopped(
-                f"{self._path} was written by a newer gobi; update gobi on this machine, then sync again", 78
-            )
+            raise Stopped(f"{self._path} was written by a newer gobi; update gobi on this machine, then sync again", 78)
         for number, step in enumerate(_STEPS[version:], version + 1):
             self._db.executescript(f"BEGIN IMMEDIATE; {step} PRAGMA user_version = {number}; COMMIT")
 

@@ -57,14 +57,14 @@ def look(fs: FileSystem, records: dict[str, Record], clock: Clock, progress: Pro
     with collector_paused():
         entries, skipped = fs.scan()
         view = View(at_ns, {entry.path: entry for entry in entries}, skipped)
-        doubtful = [entry for entry in entries if not _clean(records.get(entry.path), entry)]
+        doubtful = [entry for entry in entries if not is_clean(records.get(entry.path), entry)]
     view.hidden = {one.path: one.reason for one in skipped if one.path is not None}
     if doubtful:
         _read(view, doubtful, fs, records, clock, progress)
     return view
 
 
-def _clean(record: Record | None, entry: Entry) -> bool:
+def is_clean(record: Record | None, entry: Entry) -> bool:
     """Whether the file is surely the recorded one. This runs once for every file there is."""
     return (
         record is not None
@@ -109,7 +109,7 @@ def _read(
 
 def _note_fresh(view: View, record: Record, entry: Entry) -> None:
     fresh = Record.of(entry, record.stamp or 0, record.hash, view.at_ns)
-    if record[3:7] != entry[1:] or _clean(fresh, entry):  # else the next sync reads it again anyway
+    if record[3:7] != entry[1:] or is_clean(fresh, entry):  # else the next sync reads it again anyway
         view.fresh.append(fresh._replace(sent=record.sent, conflict=record.conflict))
 
 

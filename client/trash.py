@@ -1,4 +1,4 @@
-"""The local trash: `.gobi/trash/<UTC time>/<path>`. What gobi replaces or removes goes there, unless the server has it."""
+"""The local trash, `.gobi/trash/<UTC time>/<path>`: for what gobi replaces or removes and the server does not have."""
 
 from __future__ import annotations
 

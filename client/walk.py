@@ -47,38 +47,44 @@ class _Walk:
                 listing.extend(entries)
         except OSError as error:
             self._skip(prefix[:-1], f"the folder cannot be listed: {error.strerror}")
+        if not prefix:
+            listing = [entry for entry in listing if entry.name.casefold() != STATE]
         for entry in listing:
-            name = entry.name
-            path = prefix + name
-            if not prefix and name.casefold() == STATE:
-                continue
-            if not (name.isascii() and name.isprintable() and "\\" not in name and len(path) <= MAX_PATH_BYTES):
+            path = prefix + entry.name
+            if self._is_name(entry.name, path):
                 try:
-                    check_path(path)
-                except BadPath as error:
-                    self.skipped.append(Skipped(printable(path), str(error)))
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
                     continue
-            try:
-                status = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                self._skip(path, f"cannot be looked at: {error.strerror}")
-                continue
-            mode = status.st_mode & 0o170000
-            if mode == stat.S_IFREG:
-                if self._ignore is None or not self._ignore.file(path):
-                    self.entries.append(
-                        Entry(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-                    )
-            elif mode == stat.S_IFDIR:
-                folders.append(name)
-            elif self._ignore is None or not self._ignore.file(path):
-                self._skip(path, f"{_KINDS.get(mode, 'not a regular file')}; gobi syncs regular files only")
+                except OSError as error:
+                    self._skip(path, f"cannot be looked at: {error.strerror}")
+                    continue
+                if stat.S_ISDIR(status.st_mode):
+                    folders.append(entry.name)
+                elif self._ignore is None or not self._ignore.file(path):
+                    self._file(path, status)
         for name in folders:
             path = prefix + name
             if self._ignore is None or not self._ignore.folder(path):
                 self._descend(descriptor, name, path)
+
+    def _is_name(self, name: str, path: str) -> bool:
+        """Whether a file of this name may be synced. Ordinary names are settled fast."""
+        if name.isascii() and name.isprintable() and "\\" not in name and len(path) <= MAX_PATH_BYTES:
+            return True
+        try:
+            check_path(path)
+        except BadPath as error:
+            self.skipped.append(Skipped(printable(path), str(error)))
+            return False
+        return True
+
+    def _file(self, path: str, status: os.stat_result) -> None:
+        if stat.S_ISREG(status.st_mode):
+            self.entries.append(Entry(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
+        else:
+            kind = _KINDS.get(stat.S_IFMT(status.st_mode), "not a regular file")
+            self._skip(path, f"{kind}; gobi syncs regular files only")
 
     def _descend(self, parent: int, name: str, path: str) -> None:
         try:

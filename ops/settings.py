@@ -83,6 +83,8 @@ def gather(environ: Mapping[str, str], env_file: Path | None = None, system_file
 def parse(variables: Mapping[str, str]) -> Settings:
     """Raises SettingsError. Names that are no settings are left alone: see `unknown`."""
     variables = _with_secrets(variables)
+    if "GOBI_DATA_DIR" not in variables:
+        raise SettingsError("GOBI_DATA_DIR is not set: name a folder")
     settings = Settings(**{field: read(name, variables[name]) for name, field, read in _TABLE if name in variables})
     if (settings.tls_cert is None) != (settings.tls_key is None):
         missing = "GOBI_TLS_KEY" if settings.tls_key is None else "GOBI_TLS_CERT"
@@ -124,8 +126,7 @@ def _read_env_file(path: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"cannot read the settings in {path}: {error}") from None
     found: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        line = line.strip()
+    for number, line in enumerate(map(str.strip, text.splitlines()), 1):
         if not line or line[0] in "#;":
             continue
         match = _LINE.fullmatch(line)
@@ -218,26 +219,26 @@ def _networks(name: str, value: str) -> tuple[IPv4Network | IPv6Network, ...]:
         ) from None
 
 
+# fmt: off
 _TABLE: list[tuple[str, str, Callable[[str, str], Any]]] = [
-    # fmt: off
-    ("GOBI_LISTEN",          "listen",          _listen),
-    ("GOBI_DATA_DIR",        "data_dir",        _path),
-    ("GOBI_TLS_CERT",        "tls_cert",        _path),
-    ("GOBI_TLS_KEY",         "tls_key",         _path),
-    ("GOBI_MONGO_URI",       "mongo_uri",       _text),
-    ("GOBI_MONGO_DB",        "mongo_db",        _text),
-    ("GOBI_REDIS_URL",       "redis_url",       _text),
-    ("GOBI_WORKERS",         "workers",         _whole(1, 64)),
-    ("GOBI_MAX_FILE_MB",     "max_file",        _whole(1, 1_000_000, MIB)),
-    ("GOBI_VAULT_QUOTA_MB",  "quota",           _whole(0, 100_000_000, MIB)),
-    ("GOBI_KEEP_DAYS",       "keep_days",       _whole(1, 36_500)),
-    ("GOBI_PUBLIC_URL",      "public_url",      _origin),
+    ("GOBI_LISTEN", "listen", _listen),
+    ("GOBI_DATA_DIR", "data_dir", _path),
+    ("GOBI_TLS_CERT", "tls_cert", _path),
+    ("GOBI_TLS_KEY", "tls_key", _path),
+    ("GOBI_MONGO_URI", "mongo_uri", _text),
+    ("GOBI_MONGO_DB", "mongo_db", _text),
+    ("GOBI_REDIS_URL", "redis_url", _text),
+    ("GOBI_WORKERS", "workers", _whole(1, 64)),
+    ("GOBI_MAX_FILE_MB", "max_file", _whole(1, 1_000_000, MIB)),
+    ("GOBI_VAULT_QUOTA_MB", "quota", _whole(0, 100_000_000, MIB)),
+    ("GOBI_KEEP_DAYS", "keep_days", _whole(1, 36_500)),
+    ("GOBI_PUBLIC_URL", "public_url", _origin),
     ("GOBI_TRUSTED_PROXIES", "trusted_proxies", _networks),
-    ("GOBI_METRICS_TOKEN",   "metrics_token",   _text),
-    ("GOBI_SWEEP_S",         "sweep_s",         _whole(1, 3_600)),
-    ("GOBI_PING_S",          "ping_s",          _whole(1, 3_600)),
-    ("GOBI_STALL_S",         "stall_s",         _whole(1, 3_600)),
-    ("GOBI_LOG_LEVEL",       "log_level",       _one_of("debug", "info", "warning", "error")),
-    ("GOBI_LOG_FORMAT",      "log_format",      _one_of("logfmt", "json")),
-    # fmt: on
+    ("GOBI_METRICS_TOKEN", "metrics_token", _text),
+    ("GOBI_SWEEP_S", "sweep_s", _whole(1, 3_600)),
+    ("GOBI_PING_S", "ping_s", _whole(1, 3_600)),
+    ("GOBI_STALL_S", "stall_s", _whole(1, 3_600)),
+    ("GOBI_LOG_LEVEL", "log_level", _one_of("debug", "info", "warning", "error")),
+    ("GOBI_LOG_FORMAT", "log_format", _one_of("logfmt", "json")),
 ]
+# fmt: on

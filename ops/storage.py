@@ -43,7 +43,8 @@ def become_owner(folder: Path) -> None:
 
 
 def prepare_folder(folder: Path) -> None:
-    """Makes the data folder, closed to everybody else. Raises SettingsError."""
+    """Makes the data folder, closed to others, as is all that this process makes from now on. Raises SettingsError."""
+    os.umask(0o077)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if folder.stat().st_mode & 0o077:

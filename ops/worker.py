@@ -1,3 +1,4 @@
+# ruff: noqa: ANN401  # gunicorn has no types
 """gunicorn's own gevent worker, with two gaps closed.
 
 A TLS handshake has a deadline, and a stop does not wait for connections on which nothing is going on: without that, one
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import ssl
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Self
 
 import gevent
 from gunicorn.workers.ggevent import GeventWorker
@@ -38,7 +39,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
-        gevent.spawn(self._let_idle_go)
+        gevent.get_hub().loop.run_callback(self._let_idle_go)
 
     def _let_idle_go(self) -> None:
         for one in list(self._idle):
@@ -49,11 +50,12 @@ class _Idle:
     """A wait that ends without an error: after `seconds`, or by `end`."""
 
     def __init__(self, seconds: float, waiting: set[_Idle]) -> None:
-        self._timer = gevent.Timeout(seconds, False)
+        quietly: Any = False  # leaving the block is all that happens
+        self._timer = gevent.Timeout(seconds, quietly)
         self._waiting = waiting
         self._greenlet: Any = None
 
-    def __enter__(self) -> _Idle:
+    def __enter__(self) -> Self:
         self._greenlet = gevent.getcurrent()
         self._waiting.add(self)
         self._timer.start()
@@ -65,6 +67,7 @@ class _Idle:
         return value is self._timer
 
     def end(self) -> None:
+        """To be called in the hub."""
         # Only a wait that has not ended meanwhile: what follows it is a request, and that is finished.
         if self in self._waiting:
-            gevent.kill(self._greenlet, self._timer, block=False) if False else self._greenlet.throw(self._timer)
+            self._greenlet.throw(self._timer)

@@ -250,7 +250,13 @@ class Bodies(Protocol):
         """
 
     def forsake(self, vault_id: str, hashes: Iterable[str]) -> None:
-        """Says that no version came of these new bodies: whoever keeps or reuses them next counts them as new."""
+        """Says that no version came of these new bodies: whoever keeps or reuses them next counts them as new.
+
+        May be repeated; bodies that are not there are passed over.
+        """
+
+    def counted(self, vault_id: str, wanted: Iterable[tuple[str, int]]) -> set[str]:
+        """Which of these (hash, size) the vault has whole and counts already. Only looks."""
 
     def open(self, vault_id: str, hash: str) -> BinaryIO:
         """Raises BodyMissing."""

@@ -43,23 +43,27 @@ class DiskBodies:
         self._prefix = secrets.token_hex(8)
         self._count = itertools.count()
         with _translated():
-            os.makedirs(self._temporary, mode=0o700, exist_ok=True)
+            if not os.path.isdir(self._temporary):
+                os.makedirs(self._temporary, mode=0o700, exist_ok=True)
+                flush_files([self._root, os.path.dirname(os.path.abspath(self._root))], on=self._root)
 
     def receive(self, limit: int | None = None) -> DiskIncoming:
         return DiskIncoming(f"{self._temporary}/{self._prefix}-{next(self._count)}", limit)
 
     def keep(self, vault_id: str, received: Sequence[Received]) -> set[str]:
+        new: set[str] = set()
         try:
             with _translated():
-                return self._keep(vault_id, received)
+                self._keep(vault_id, received, new)
         except BaseException:
             self.discard(received)
+            self.forsake(vault_id, new)
             raise
+        return new
 
-    def _keep(self, vault_id: str, received: Sequence[Received]) -> set[str]:
+    def _keep(self, vault_id: str, received: Sequence[Received], new: set[str]) -> None:
         flush_files([one.temporary for one in received], on=self._root)
         folders: set[str] = set()
-        new: set[str] = set()
         for one in received:
             folder, path = self._place(vault_id, one.hash)
             folders |= self._make_folder(folder)
@@ -71,7 +75,6 @@ class DiskBodies:
             folders.add(folder)
         flush_files(folders, on=self._root)
         self._known_folders |= folders
-        return new
 
     def reuse(self, vault_id: str, wanted: Iterable[tuple[str, int]]) -> dict[str, bool]:
         found: dict[str, bool] = {}
@@ -82,26 +85,41 @@ class DiskBodies:
                 there = _stat(path)
                 if digest in found or there is None or there.st_size != size:
                     continue
-                os.utime(path)
                 found[digest] = _is_forsaken(there)
-                if found[digest]:
-                    os.chmod(path, _KEPT)
                 paths |= {path, folder}
             flush_files(paths, on=self._root)
+            for digest, is_new in found.items():
+                _, path = self._place(vault_id, digest)
+                os.utime(path)
+                if is_new:
+                    os.chmod(path, _KEPT)
         return found
 
     def forsake(self, vault_id: str, hashes: Iterable[str]) -> None:
         with _translated():
             for digest in hashes:
-                os.chmod(self._place(vault_id, digest)[1], _FORSAKEN)
+                try:
+                    os.chmod(self._place(vault_id, digest)[1], _FORSAKEN)
+                except FileNotFoundError:
+                    pass  # the vault was removed meanwhile
+
+    def counted(self, vault_id: str, wanted: Iterable[tuple[str, int]]) -> set[str]:
+        found: set[str] = set()
+        with _translated():
+            for digest, size in wanted:
+                there = _stat(self._place(vault_id, digest)[1])
+                if there is not None and there.st_size == size and not _is_forsaken(there):
+                    found.add(digest)
+        return found
 
     def open(self, vault_id: str, hash: str) -> BinaryIO:
-        try:
-            return open(self._place(vault_id, hash)[1], "rb", buffering=0)
-        except FileNotFoundError:
-            raise BodyMissing(
-                f"the server has lost the body {hash[:12]}…: restore it from a backup of the bodies folder"
-            ) from None
+        with _translated():
+            try:
+                return open(self._place(vault_id, hash)[1], "rb", buffering=0)
+            except FileNotFoundError:
+                raise BodyMissing(
+                    f"the server has lost the body {hash[:12]}…: restore it from a backup of the bodies folder"
+                ) from None
 
     def discard(self, received: Iterable[Received]) -> None:
         for one in received:
@@ -122,9 +140,10 @@ class DiskBodies:
     def sweep(self) -> None:
         """Removes what uploads left behind that were cut off by a crash."""
         oldest = time.time() - LEFTOVER_S
-        with os.scandir(self._temporary) as entries:
+        with _translated(), os.scandir(self._temporary) as entries:
             for entry in entries:
-                if entry.stat(follow_symlinks=False).st_mtime < oldest:
+                there = _stat(entry.path)  # None: another worker's, finished meanwhile
+                if there is not None and there.st_mtime < oldest:
                     _remove(entry.path)
 
     def _place(self, vault_id: str, digest: str) -> tuple[str, str]:
@@ -183,8 +202,10 @@ class DiskIncoming:
         return Received(self._hash.hexdigest(), self._size, self._path)
 
     def discard(self) -> None:
-        self._close()
-        _remove(self._path)
+        try:
+            self._close()
+        finally:
+            _remove(self._path)
 
     def _close(self) -> None:
         if self._descriptor is not None:
@@ -207,8 +228,8 @@ def _is_forsaken(there: os.stat_result) -> bool:
 def _remove(path: str) -> None:
     try:
         os.unlink(path)
-    except FileNotFoundError:
-        pass
+    except OSError:
+        pass  # gone already, or in the way of nothing: the sweep takes it
 
 
 @contextmanager

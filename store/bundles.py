@@ -57,6 +57,8 @@ def _read_large(bodies: Bodies, vault_id: str, version: Version, offload: Offloa
                 raise _damaged(version)
             left -= len(piece)
             yield piece
+        if offload(file.read, 1):
+            raise _damaged(version)
 
 
 def _open(bodies: Bodies, vault_id: str, version: Version) -> BinaryIO:

@@ -44,9 +44,13 @@ class Batch:
 
 @dataclass(slots=True)
 class Committed:
-    """Everything a transaction did: outcomes batch by batch, and what to tell the others."""
+    """Everything a transaction did: outcomes batch by batch, and what to tell the others.
+
+    `named`: hashes of the bodies that its versions and candidates name.
+    """
 
     outcomes: list[list[Outcome]]
+    named: frozenset[str]
     after: int
     versions: list[Version]
     conflicts: list[Conflict]
@@ -81,8 +85,7 @@ class Group:
         self._conflicts: dict[str, Conflict] = {}
         self._known: dict[str, list[Conflict]] = {}
         if conflicts or tx.vault.conflicts:
-            for conflict in tx.conflicts_on(paths):
-                self._known.setdefault(conflict.path, []).append(conflict)
+            self._learn(paths)
         self._totals = Totals()
         self._referenced: dict[str, int] = {}  # bodies that the group's versions and candidates name, with their sizes
         self._stamp = tx.vault.clock
@@ -100,6 +103,7 @@ class Group:
     def include(self, path: str) -> None:
         """Makes `store` possible for one more path, of which the caller knows that nothing is in its way."""
         self._heads.setdefault(path, self._tx.heads([path]).get(path))
+        self._learn({path})
 
     def add(self, write: Write) -> Outcome:
         """Judges one write and does what the verdict says."""
@@ -117,8 +121,11 @@ class Group:
         same = head if verdict in (Verdict.SAME, Verdict.REPEATED) else None
         return Outcome(verdict, same, head, blocker=blocker, after=before, cursor=before)
 
-    def store(self, write: Write) -> Version:
-        """Appends a version on top of the path's head, whatever that is."""
+    def store(self, write: Write, *, passing: bool = False) -> Version:
+        """Appends a version on top of the path's head, whatever that is.
+
+        `passing`: another one comes on top of it at once, so that it settles nothing.
+        """
         head = self._heads[write.path]
         version = Version(
             write.path,
@@ -138,7 +145,8 @@ class Group:
         self._heads[write.path] = version
         self._versions.append(version)
         self._stamp, self._next = self._next, self._next + 1
-        self._settle_by(version)
+        if not passing:
+            self._settle_by(version)
         return version
 
     def blocker(self, path: str) -> Version | None:
@@ -164,7 +172,12 @@ class Group:
         self._totals.stored = sum(size for digest, size in self._referenced.items() if digest in new)
         if self._versions or self._totals.stored:
             self._tx.append(self._versions, self._totals)
-        return Committed(outcomes, self._tx.vault.clock, self._versions, list(self._conflicts.values()))
+        named = frozenset(self._referenced)
+        return Committed(outcomes, named, self._tx.vault.clock, self._versions, list(self._conflicts.values()))
+
+    def _learn(self, paths: set[str]) -> None:
+        for conflict in self._tx.conflicts_on(paths):
+            self._known.setdefault(conflict.path, []).append(conflict)
 
     def _is_live(self, path: str) -> bool:
         head = self._heads.get(path)

@@ -23,8 +23,11 @@ class GroupCommit:
         self._bus = bus
         self._lanes: dict[str, _Lane] = {}
 
-    def commit(self, vault_id: str, batch: Batch) -> list[Outcome]:
-        """One outcome a write. Raises what Metadata.transact raises; then nothing of the batch was stored."""
+    def commit(self, vault_id: str, batch: Batch) -> tuple[list[Outcome], frozenset[str]]:
+        """One outcome a write, and the hashes that the whole group's versions and candidates name.
+
+        Raises what Metadata.transact raises; then nothing of the batch was stored.
+        """
         ticket = _Ticket(batch)
         lane = self._lanes.setdefault(vault_id, _Lane())
         lane.waiting.append(ticket)
@@ -33,7 +36,7 @@ class GroupCommit:
                 self._commit_waiting(vault_id, lane)
         if ticket.error is not None:
             raise ticket.error
-        return ticket.outcomes
+        return ticket.outcomes, ticket.named
 
     def _commit_waiting(self, vault_id: str, lane: _Lane) -> None:
         tickets = lane.take()
@@ -44,7 +47,7 @@ class GroupCommit:
                 ticket.fail(error)
             return
         for ticket, outcomes in zip(tickets, done.outcomes, strict=True):
-            ticket.succeed(outcomes)
+            ticket.succeed(outcomes, done.named)
         publish(self._bus, vault_id, done)
 
 
@@ -60,10 +63,11 @@ class _Ticket:
         self.batch = batch
         self.done = False
         self.outcomes: list[Outcome] = []
+        self.named: frozenset[str] = frozenset()
         self.error: BaseException | None = None
 
-    def succeed(self, outcomes: list[Outcome]) -> None:
-        self.outcomes, self.done = outcomes, True
+    def succeed(self, outcomes: list[Outcome], named: frozenset[str]) -> None:
+        self.outcomes, self.named, self.done = outcomes, named, True
 
     def fail(self, error: BaseException) -> None:
         self.error, self.done = error, True

@@ -133,7 +133,7 @@ class Intake:
         self._manifest = None
         try:
             manifest = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):  # the latter: lists in lists in lists
             raise BadRequest(f"{MANIFEST} is not JSON") from None
         changes = manifest.get("changes") if isinstance(manifest, dict) else None
         if not isinstance(changes, list):
@@ -149,7 +149,8 @@ class Intake:
         try:
             check_path(path)
         except BadPath:
-            return Item(path, None, "bad-path")
+            # JSON can spell half of a surrogate pair, which no answer could repeat.
+            return Item(path.encode(errors="replace").decode(), None, "bad-path")
         device, user = self._author
         kind, base, mtime = change.get("kind"), change.get("base"), change.get("mtime")
         if kind == "delete" and _is_stamp(base):

@@ -56,7 +56,7 @@ def settle(group: Group, tx: Transaction, conflict: Conflict, choice: Choice) ->
     blocker = group.blocker(conflict.path)
     if not server.live and blocker is not None:
         raise PathTaken("a file stands where this path needs a folder, or the reverse: rename one of them", blocker)
-    versions = [group.store(_as_write(conflict.path, one)) for one in conflict.candidates]
+    versions = [group.store(_as_write(conflict.path, one), passing=True) for one in conflict.candidates]
     versions.append(group.store(_outcome(conflict, choice, server, chosen)))
     if choice.keep == "both":
         beside = _free_name(tx, conflict.path, chosen)

@@ -49,19 +49,21 @@ class SqliteMetadata:
         self._idle: deque[sqlite3.Connection] = deque()
         # Taken before the hand-over to a thread: SQLite's own waiting for a writer is a sleep in a loop.
         self._writing = threading.Lock()
-        with _translated():
-            db = self._connect()
+        with self._connection() as db:
             upgrade(db)
-            self._idle.append(db)
 
     # -- connections
 
     def _connect(self) -> sqlite3.Connection:
         # Each connection serves one call at a time, in whatever thread runs it.
         db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000)
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        except BaseException:
+            db.close()
+            raise
         return db
 
     @contextmanager

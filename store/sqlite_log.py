@@ -51,16 +51,17 @@ def live_below(
 ) -> dict[str, Version]:
     rows = db.execute(
         f"""SELECT p.value, (
-                SELECT v.path FROM versions v
+                SELECT v.path FROM versions v INDEXED BY versions_by_path
                 WHERE v.vault = ? AND v.path > p.value || '/' AND v.path < p.value || '0'
                 AND v.hash IS NOT NULL AND v.stamp = {_NEWEST}
                 AND v.path NOT IN (SELECT value FROM json_each(?))
                 LIMIT 1
-            ) AS found FROM json_each(?) p WHERE found IS NOT NULL""",
+            ) FROM json_each(?) p""",
         (vault, json.dumps(list(excluding)), json.dumps(list(paths))),
-    ).fetchall()
-    below = heads(db, vault, {row[1] for row in rows})
-    return {path: below[found] for path, found in rows}
+    )
+    found = {path: below for path, below in rows if below is not None}
+    versions = heads(db, vault, set(found.values())) if found else {}
+    return {path: versions[below] for path, below in found.items()}
 
 
 def find(db: sqlite3.Connection, vault: int, wanted: Collection[tuple[str, int]]) -> dict[tuple[str, int], Version]:
@@ -91,7 +92,7 @@ def live(db: sqlite3.Connection, vault: int, *, at: int, after: str, prefix: str
     end = encoded[:-1] + bytes([encoded[-1] + 1]) if encoded else b"\xff"
     return _versions(
         db.execute(
-            f"""SELECT {_FIELDS} FROM versions v
+            f"""SELECT {_FIELDS} FROM versions v INDEXED BY versions_by_path
                 WHERE v.vault = ? AND v.path > ? AND v.path >= ? AND v.path < CAST(? AS TEXT) AND v.hash IS NOT NULL
                 AND v.stamp = (SELECT max(stamp) FROM versions WHERE vault = v.vault AND path = v.path AND stamp <= ?)
                 ORDER BY v.path LIMIT ?""",
@@ -103,7 +104,7 @@ def live(db: sqlite3.Connection, vault: int, *, at: int, after: str, prefix: str
 def listing(db: sqlite3.Connection, vault: int, *, at: int, after: str, limit: int) -> tuple[list[Version], str | None]:
     page = _versions(
         db.execute(
-            f"""SELECT {_FIELDS} FROM versions v
+            f"""SELECT {_FIELDS} FROM versions v INDEXED BY versions_by_path
                 WHERE v.vault = ? AND v.path > ? AND v.hash IS NOT NULL AND v.stamp <= ? AND v.stamp = {_NEWEST}
                 ORDER BY v.path LIMIT ?""",
             (vault, after, at, limit),
@@ -115,8 +116,8 @@ def listing(db: sqlite3.Connection, vault: int, *, at: int, after: str, limit: i
 def history(db: sqlite3.Connection, vault: int, path: str, before: int | None, limit: int) -> list[Version]:
     return _versions(
         db.execute(
-            f"""SELECT {_FIELDS} FROM versions v WHERE vault = ? AND path = ? AND stamp < ?
-                ORDER BY stamp DESC LIMIT ?""",
+            f"""SELECT {_FIELDS} FROM versions v INDEXED BY versions_by_path
+                WHERE vault = ? AND path = ? AND stamp < ? ORDER BY stamp DESC LIMIT ?""",
             (vault, path, before if before is not None else 1 << 62, limit),
         )
     )
@@ -175,8 +176,8 @@ def conflict(db: sqlite3.Connection, vault: int, conflict_id: str) -> Conflict |
 
 def conflicts_on(db: sqlite3.Connection, vault: int, paths: Collection[str]) -> list[Conflict]:
     rows = db.execute(
-        f"""SELECT {_CONFLICT} FROM conflicts WHERE vault = ? AND path IN (SELECT value FROM json_each(?))
-            ORDER BY opened""",
+        f"""SELECT {_CONFLICT} FROM conflicts INDEXED BY conflicts_by_path
+            WHERE vault = ? AND path IN (SELECT value FROM json_each(?)) ORDER BY opened""",
         (vault, json.dumps(list(paths))),
     )
     return [_conflict(row) for row in rows]

@@ -54,10 +54,12 @@ class Users:
     def set_password(self, name: str, password: str) -> None:
         """Raises NotFound, BadRequest."""
         self._metadata.set_password(name, self._hash(password))
+        self._verified.clear()
 
     def remove(self, name: str) -> None:
         """Raises NotFound, LastOwner."""
         self._metadata.remove_user(name)
+        self._verified.clear()
 
     def names(self) -> list[str]:
         return [user.name for user in self._metadata.users()]
@@ -92,7 +94,7 @@ class Users:
             self._verified.popitem(last=False)
 
     def _fingerprint(self, name: str, password: str) -> bytes:
-        return hmac.digest(self._key, f"{name}\0{password}".encode("utf-8", "surrogatepass"), hashlib.sha256)
+        return hmac.digest(self._key, _bytes(repr((name, password))), hashlib.sha256)
 
     def _nobodys(self) -> str:
         if self._nobody is None:
@@ -104,15 +106,19 @@ class Users:
             raise BadRequest("the password is empty: give one of at least one character")
         if len(password) > MAX_PASSWORD:
             raise BadRequest(f"the password is longer than {MAX_PASSWORD} characters")
-        return self._offload(_hasher().hash, password)
+        return self._offload(_hasher().hash, _bytes(password))
 
     def _verify(self, stored: str, password: str) -> bool:
         from argon2.exceptions import InvalidHashError, VerificationError
 
         try:
-            return self._offload(_hasher().verify, stored, password)
+            return self._offload(_hasher().verify, stored, _bytes(password))
         except (VerificationError, InvalidHashError):
             return False
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")  # whatever came in a header
 
 
 def _hasher() -> PasswordHasher:

@@ -5,8 +5,10 @@ This is the one place with that order.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from store.base import Bodies, Bus, Metadata, Received, Transaction, Vault
 from store.commit import Batch, Committed, Group, Outcome
@@ -97,12 +99,13 @@ class Vaults:
         except BaseException:
             self._offload(self._bodies.discard, [received])
             raise
-        new = self._offload(self._bodies.keep, vault.id, [received])
-        return self._commit_one(vault, write, new)
+        with self._new_bodies(vault) as new:
+            new.update(self._offload(self._bodies.keep, vault.id, [received]))
+            return self._commit_one(vault, write, new)
 
     def delete(self, vault: Vault, write: Write) -> Outcome:
         """Stores a tombstone. Verdicts that come back: STORE, REPEATED. Raises Stale, NotFound."""
-        return self._commit_one(vault, write)
+        return self._commit_one(vault, write, set())
 
     def restore(self, vault: Vault, path: str, stamp: int, head: int | None, *, device: str, user: str) -> Outcome:
         """Makes an older version's body the newest one. `head` is the head the person looked at.
@@ -117,9 +120,10 @@ class Vaults:
         there = self._metadata.heads(vault.id, [path]).get(path)
         if (there.stamp if there else None) != head:
             raise Stale(_STALE, there)
-        new = self._require_bodies(vault, [(version.hash, version.size)])
         write = Write(path, "put", head, device, user, version.hash, version.size, version.mtime)
-        return self._commit_one(vault, write, new)
+        with self._new_bodies(vault) as new:
+            self._require_bodies(vault, [(version.hash, version.size)], new)
+            return self._commit_one(vault, write, new)
 
     def _check_early(self, vault: Vault, write: Write, length: int | None, hash: str | None) -> None:
         """Refuses what can be refused before the body has come."""
@@ -130,7 +134,7 @@ class Vaults:
         may_be_same = head is not None and head.live and hash in (None, head.hash) and length in (None, head.size)
         if not may_be_same and judge(write, head, blocked=False) is Verdict.STALE:
             raise Stale(_STALE, head)
-        grows = length is not None and not (hash and self._has(vault, hash, length))
+        grows = length is not None and not (hash and self._counted(vault, [(hash, length)]))
         if self._quota and grows and length is not None and vault.stored + length > self._quota:
             raise self._quota_exceeded(vault)
 
@@ -150,20 +154,13 @@ class Vaults:
             raise LengthMismatch(f"{length} bytes were announced, {received.size} came: send it again")
         return received
 
-    def _commit(self, vault: Vault, writes: Sequence[Write], new: Collection[str]) -> list[Outcome]:
-        """Commits, and says of new bodies that came to nothing that they did."""
-        forsaken = set(new)
-        try:
-            outcomes = self._groups.commit(vault.id, Batch(writes, new))
-            for write, outcome in zip(writes, outcomes, strict=True):
-                if outcome.verdict in (Verdict.STORE, Verdict.KEEP):
-                    forsaken.discard(write.hash or "")
-        finally:
-            if forsaken:
-                self._offload(self._bodies.forsake, vault.id, forsaken)
+    def _commit(self, vault: Vault, writes: Sequence[Write], new: set[str]) -> list[Outcome]:
+        """Commits, and takes the bodies out of `new` that found a use."""
+        outcomes, named = self._groups.commit(vault.id, Batch(writes, frozenset(new)))
+        new -= named
         return outcomes
 
-    def _commit_one(self, vault: Vault, write: Write, new: Collection[str] = ()) -> Outcome:
+    def _commit_one(self, vault: Vault, write: Write, new: set[str]) -> Outcome:
         outcome = self._commit(vault, [write], new)[0]
         if outcome.verdict is Verdict.STALE:
             raise Stale(_STALE, outcome.head)
@@ -180,28 +177,30 @@ class Vaults:
     def push(self, vault: Vault, chunks: Iterable[bytes], *, device: str, user: str, keep: bool) -> Pushed:
         """Commits the changes of a bundle, each for itself. Raises BadRequest, TooLarge, DiskFull."""
         intake = Intake(self._bodies, device=device, user=user, keep=keep, max_file=self._max_file)
-        try:
-            for chunk in chunks:
-                self._offload(intake.feed, chunk)
-            items = intake.close()
-            new = self._keep_all(vault, items)
-        except BaseException:
-            self._offload(intake.discard)
-            raise
-        return self._commit_all(vault, items, new)
+        with self._new_bodies(vault) as new:
+            try:
+                for chunk in chunks:
+                    self._offload(intake.feed, chunk)
+                items = intake.close()
+                self._keep_all(vault, items, new)
+            except BaseException:
+                self._offload(intake.discard)
+                raise
+            return self._commit_all(vault, items, new)
 
-    def _keep_all(self, vault: Vault, items: Sequence[Item]) -> set[str]:
-        """Every body durable before any version names it; puts without one are refused. Returns the new hashes."""
+    def _keep_all(self, vault: Vault, items: Sequence[Item], new: set[str]) -> None:
+        """Every body durable before any version names it; puts without one are refused."""
         received = [item.received for item in items if item.received]
         self._check_quota(vault, received)
-        new = self._offload(self._bodies.keep, vault.id, received) if received else set()
+        if received:
+            new |= self._offload(self._bodies.keep, vault.id, received)
         bare = [item for item in items if item.refusal is None and item.received is None]
         wanted = {(w.hash, w.size) for item in bare if (w := item.write) and w.kind == "put" and w.hash}
         there = self._offload(self._bodies.reuse, vault.id, wanted) if wanted else {}
         for item in bare:
             if item.write and item.write.kind == "put" and item.write.hash not in there:
                 item.refusal = "need-body"
-        return new | {digest for digest, is_new in there.items() if is_new}
+        new |= {digest for digest, is_new in there.items() if is_new}
 
     def _commit_all(self, vault: Vault, items: Sequence[Item], new: set[str]) -> Pushed:
         writes = [item.write for item in items if item.refusal is None and item.write]
@@ -209,7 +208,7 @@ class Vaults:
         after = cursor = None
         for start in range(0, len(writes), MOST_WRITES):
             some = writes[start : start + MOST_WRITES]
-            done = self._commit(vault, some, new & {write.hash for write in some if write.hash})
+            done = self._commit(vault, some, new)
             if start == 0:
                 after, cursor = done[0].after, done[-1].cursor
             elif done[0].after != cursor:
@@ -227,39 +226,41 @@ class Vaults:
 
         Raises NotFound, BadRequest (settled already, or a choice that makes no sense), Stale, PathTaken.
         """
-        new: set[str] = set()
-        if choice.text is not None:
-            received = self._receive([choice.text.encode()], None)
-            new = self._offload(self._bodies.keep, vault.id, [received])
-            choice = replace(choice, merged=(received.hash, received.size))
-        conflict = self._metadata.conflict(vault.id, conflict_id)
-        if conflict is None:
-            raise NotFound("there is no such conflict")
-        self._require_bodies(vault, [(one.hash, one.size) for one in conflict.candidates])
-
-        def work(tx: Transaction) -> Committed:
-            current = tx.conflict(conflict_id)
-            if current is None:
+        with self._new_bodies(vault) as new:
+            if choice.text is not None:
+                received = self._receive([choice.text.encode()], None)
+                new.update(self._offload(self._bodies.keep, vault.id, [received]))
+                choice = replace(choice, merged=(received.hash, received.size))
+            conflict = self._metadata.conflict(vault.id, conflict_id)
+            if conflict is None:
                 raise NotFound("there is no such conflict")
-            group = Group(tx, {current.path}, conflicts=True)
-            settle(group, tx, current, choice)
-            return group.finish([], new)
-
-        done = self._metadata.transact(vault.id, work)
+            self._require_bodies(vault, [(one.hash, one.size) for one in conflict.candidates], new)
+            done = self._metadata.transact(vault.id, partial(_resolve, conflict_id, choice, new))
+            new.difference_update(done.named)
         publish(self._bus, vault.id, done)
         return done.versions
 
     # -- room and bodies
 
-    def _has(self, vault: Vault, digest: str, size: int) -> bool:
-        return bool(self._offload(self._bodies.reuse, vault.id, [(digest, size)]))
+    @contextmanager
+    def _new_bodies(self, vault: Vault) -> Iterator[set[str]]:
+        """A set for hashes of new bodies. Those that are still in it at the end came to nothing, and it says so."""
+        new: set[str] = set()
+        try:
+            yield new
+        finally:
+            if new:
+                self._offload(self._bodies.forsake, vault.id, new)
 
-    def _require_bodies(self, vault: Vault, wanted: Sequence[tuple[str, int]]) -> set[str]:
+    def _counted(self, vault: Vault, wanted: Iterable[tuple[str, int]]) -> set[str]:
+        return self._offload(self._bodies.counted, vault.id, wanted)
+
+    def _require_bodies(self, vault: Vault, wanted: Sequence[tuple[str, int]], new: set[str]) -> None:
         there = self._offload(self._bodies.reuse, vault.id, wanted)
+        new |= {digest for digest, is_new in there.items() if is_new}
         for digest, _ in wanted:
             if digest not in there:
                 raise BodyMissing(f"the server has lost the body {digest[:12]}…: restore it from a backup")
-        return {digest for digest, is_new in there.items() if is_new}
 
     def _check_quota(self, vault: Vault, received: Sequence[Received]) -> None:
         if not self._quota or not received:
@@ -267,7 +268,7 @@ class Vaults:
         sizes = {one.hash: one.size for one in received}
         if vault.stored + sum(sizes.values()) <= self._quota:
             return
-        for digest in self._offload(self._bodies.reuse, vault.id, sizes.items()):
+        for digest in self._counted(vault, list(sizes.items())):
             del sizes[digest]
         if sizes and vault.stored + sum(sizes.values()) > self._quota:
             raise self._quota_exceeded(vault)
@@ -275,8 +276,17 @@ class Vaults:
     def _quota_exceeded(self, vault: Vault) -> QuotaExceeded:
         return QuotaExceeded(
             f"the vault {vault.name} may hold {self._quota // MIB} MB and this does not fit: remove something, or "
-            " ask for a larger quota"
+            "ask for a larger quota"
         )
+
+
+def _resolve(conflict_id: str, choice: Choice, new: Collection[str], tx: Transaction) -> Committed:
+    conflict = tx.conflict(conflict_id)
+    if conflict is None:
+        raise NotFound("there is no such conflict")
+    group = Group(tx, {conflict.path}, conflicts=True)
+    settle(group, tx, conflict, choice)
+    return group.finish([], new)
 
 
 def unknown_version(vault: Vault, stamp: int) -> NotFound | Purged:

@@ -70,9 +70,9 @@ def conflict_name(path: str, device: str, date: str, number: int = 1) -> str:
     """Where the second copy of `path` goes: `name (conflict device date).ext`, numbered from the second on.
 
     `date` is written as it should appear (YYYY-MM-DD). The device's name is made safe for every file system and the
-    stem is shortened until the result is a valid path.
+    stem is shortened until the result is a valid path. In a folder so deep that no such name fits, it goes higher up.
     """
-    folder, slash, name = path.rpartition("/")
+    folder, _, name = path.rpartition("/")
     stem, dot, extension = name.rpartition(".")
     if not stem:
         stem, dot, extension = name, "", ""
@@ -81,7 +81,11 @@ def conflict_name(path: str, device: str, date: str, number: int = 1) -> str:
     tail = f" (conflict {safe} {date}{count}){dot}{extension}"
     if len(tail.encode()) > MAX_PART_BYTES - 1:
         tail = f" (conflict {safe} {date}{count})"
-    room = min(MAX_PART_BYTES, MAX_PATH_BYTES - len((folder + slash).encode())) - len(tail.encode())
-    while len(stem.encode()) > room and stem:
+    size = len(tail.encode())
+    while len(folder.encode()) + 1 + size > MAX_PATH_BYTES:
+        folder = folder.rpartition("/")[0]
+    folder += "/" if folder else ""
+    room = min(MAX_PART_BYTES, MAX_PATH_BYTES - len(folder.encode())) - size
+    while len(stem.encode()) > room:
         stem = stem[:-1]
-    return unicodedata.normalize("NFC", folder + slash + stem + tail)
+    return unicodedata.normalize("NFC", folder + stem + tail)

@@ -108,11 +108,12 @@ def _local(change: Change | None, facts: Facts) -> Local:
         return Local.MISSING
     if facts.base is None and change.base is not None and change.base > facts.purge_mark:
         return Local.RESTORED
-    if change.kind == "same":
+    unchanged = facts.base is not None and facts.base.live and facts.base.hash == change.hash
+    purged = facts.base is None and change.base is not None
+    if change.kind == "same" and (unchanged or purged):
         return Local.SAME
-    if facts.base is not None and facts.base.live and facts.base.hash == change.hash:
-        return Local.NOTHING
-    return Local.PUT
+    # Bytes that are not the settled base's were put there, whatever the client calls them.
+    return Local.NOTHING if unchanged else Local.PUT
 
 
 def _head(local: Local, change: Change | None, facts: Facts) -> Head:

@@ -21,7 +21,7 @@ def server(tmp_path: Path) -> Iterator[GobiServer]:
 
 @pytest.fixture(scope="session")
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GobiServer]:
-    """A running server that many tests share, with the user tests.server.USER: take a vault of your own, never stop it."""
+    """A running server that many tests share, with the user tests.server.USER. Use an own vault; never stop it."""
     one = GobiServer(tmp_path_factory.mktemp("shared") / "server").start()
     one.add_user()
     yield one

@@ -103,7 +103,8 @@ class GobiServer:
 
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("GOBI_")}
-        return kept | {"HOME": str(self.folder), "GOBI_DATA_DIR": str(self.data_dir), "GOBI_LISTEN": self._listen} | self._env
+        own = {"HOME": str(self.folder), "GOBI_DATA_DIR": str(self.data_dir), "GOBI_LISTEN": self._listen}
+        return kept | own | self._env
 
     @property
     def address(self) -> tuple[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,13 @@ def leaves(command: click.Command, name: str) -> Iterator[tuple[str, click.Comma
         yield from leaves(found, f"{name} {child}")
 
 
-COMMANDS = dict(leaves(gobi.cli, "gobi"))
+def commands() -> Iterator[tuple[str, click.Command]]:
+    for name, (place, _) in {**gobi.CLIENT_COMMANDS, **gobi.SERVER_COMMANDS}.items():
+        module, _, attribute = place.partition(":")
+        yield from leaves(getattr(importlib.import_module(module), attribute), f"gobi {name}")
+
+
+COMMANDS = dict(commands())
 
 
 def test_every_setting_is_documented() -> None:

@@ -1,0 +1,97 @@
+"""Doing here what the server's answer asks for: removing, receiving, and noting what is the same already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from client.download import Fetcher, copy_what_is_here
+from client.ignore import FILE as IGNORE_FILE
+from client.install import Download, Installer
+from client.work import Work
+from sync.model import Action, Version
+from sync.paths import BadPath, check_path
+
+
+def apply_here(work: Work, actions: Iterable[Action]) -> None:
+    """`adopt`, `delete_local` and `download`, deletions first. Raises ServerAway, ServerRefused, Stopped."""
+    wanted: list[Download] = []
+    deletes: list[Action] = []
+    for action in actions:
+        if action.do == "adopt":
+            _adopt(work, action)
+        elif action.do == "delete_local":
+            deletes.append(action)
+        elif action.do == "download" and action.head is not None:
+            download = _check(work, action, action.head)
+            if download is not None:
+                wanted.append(download)
+    if not wanted and not deletes:
+        return
+    if any(action.path == IGNORE_FILE for action in (*deletes, *(download.action for download in wanted))):
+        work.again = True  # what is ignored from now on?
+    work.progress.start("receiving", len(wanted), sum(download.head.size for download in wanted))
+    installer = Installer(work)
+    try:
+        missing = copy_what_is_here(work, installer, wanted)
+        for action in deletes:
+            _delete(work, installer, action)
+        if missing:
+            Fetcher(work, installer).fetch(missing)
+    finally:
+        installer.finish()  # what came whole stays, also where the rest did not come
+        work.progress.done()
+
+
+def _adopt(work: Work, action: Action) -> None:
+    head, path = action.head, action.path
+    if head is None or not head.live:
+        work.gone(path)
+    elif work.hash_of(path) == head.hash and work.view.why_unknown(path) is None:
+        if work.index.records.get(path, None) is None or work.index.records[path].stamp != head.stamp:
+            work.report.adopted += 1
+        work.same(head, work.view.entries[path], work.view.at_ns)
+    else:
+        _adopt_unseen(work, head)
+
+
+def _adopt_unseen(work: Work, head: Version) -> None:
+    """A file that cannot be looked at now, reported as it last was."""
+    record = work.index.records.get(head.path)
+    if record is not None and record.hash == head.hash and record.stamp != head.stamp:
+        work.index.put(record._replace(stamp=head.stamp))
+
+
+def _check(work: Work, action: Action, head: Version) -> Download | None:
+    """None where nothing has to come, or nothing can."""
+    path = action.path
+    try:
+        check_path(path)
+    except BadPath as error:
+        work.wait(action, f"the server sent a name that it must not send: {error}", refused=True)
+        return None
+    if work.fs.ignored(path):
+        return None  # once it is not ignored any more, the sync is a full one
+    unknown = work.view.why_unknown(path)
+    if unknown is not None:
+        work.wait(action, unknown)
+        return None
+    entry = work.view.entries.get(path)
+    if entry is not None and work.hash_of(path) == head.hash:
+        work.same(head, entry, work.view.at_ns)
+        return None
+    return Download(action, head, entry, trash=not work.on_server(path))
+
+
+def _delete(work: Work, installer: Installer, action: Action) -> None:
+    path = action.path
+    if work.fs.ignored(path):
+        return
+    unknown = work.view.why_unknown(path)
+    if unknown is not None:
+        work.wait(action, unknown)
+        return
+    entry = work.view.entries.get(path)
+    if entry is None:
+        work.gone(path)
+    else:
+        installer.remove(action, entry, trash=not work.on_server(path))

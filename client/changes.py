@@ -1,0 +1,145 @@
+"""What the client reports to the server (docs/protocol.md, section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from client.index import Record
+from client.ports import FileSystem, Stopped
+from client.queue import DELETE, Operation
+from client.renames import recognise
+from client.scan import View
+from sync.model import Change
+
+FEW = 20  # deletes that are always believed
+BY_HAND = "rm"
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """The report, in path order.
+
+    `renamed`: old path → new path. `deletes`: the queue's deletes that are part of it, by path. `doubtful`: how many
+    deletes nobody asked for by name.
+    """
+
+    changes: list[Change] = field(default_factory=list)
+    renamed: dict[str, str] = field(default_factory=dict)
+    deletes: dict[str, Operation] = field(default_factory=dict)
+    doubtful: int = 0
+
+
+def collect(
+    view: View,
+    records: Mapping[str, Record],
+    waiting: Iterable[Operation],
+    fs: FileSystem,
+    *,
+    full: bool,
+    propagate_deletes: bool,
+) -> Outgoing:
+    """`waiting` is the queue. `full`: the sync begins from "0", so everything tracked is reported, changed or not."""
+    return _Collector(view, records, waiting, fs, full, propagate_deletes).collect()
+
+
+def check_mass_delete(outgoing: Outgoing, tracked: int) -> None:
+    """Raises Stopped where most files are about to be deleted everywhere without anybody having named them."""
+    if outgoing.doubtful > FEW and outgoing.doubtful * 2 > tracked:
+        raise Stopped(
+            f"{outgoing.doubtful:,} of {tracked:,} files would be deleted everywhere, so nothing was done. If that is "
+            "what you want, sync again with --allow-mass-delete; if not, put the files back first, or sync without "
+            "--propagate-deletes to get them back from the server"
+        )
+
+
+class _Collector:
+    def __init__(
+        self,
+        view: View,
+        records: Mapping[str, Record],
+        waiting: Iterable[Operation],
+        fs: FileSystem,
+        full: bool,
+        propagate_deletes: bool,
+    ) -> None:
+        self._view = view
+        self._records = records
+        self._fs = fs
+        self._full = full
+        self._propagate_deletes = propagate_deletes
+        self._waiting = {one.path for one in waiting if one.op != DELETE}
+        self._deletes = {one.path: one for one in waiting if one.op == DELETE}
+        self._found = Outgoing()
+
+    def collect(self) -> Outgoing:
+        changes = [*self._present(), *self._absent()]
+        changes.sort(key=lambda change: change.path)
+        self._found.changes = changes
+        return self._found
+
+    def _present(self) -> Iterable[Change]:
+        """Files that are there. Most are not worth a word; this runs once for each of them."""
+        entries, hashes, records = self._view.entries, self._view.hashes, self._records
+        unsettled = self._waiting | {path for path, one in records.items() if one.sent or one.conflict}
+        for path in entries if self._full else hashes.keys() | unsettled:
+            entry = entries.get(path)
+            if entry is None:
+                continue
+            record = records.get(path, Record.unknown(path))
+            if self._view.why_unknown(path) is not None:
+                if self._full and record.stamp is not None:
+                    yield _same(record)  # as far as anybody can tell
+                continue
+            digest = hashes.get(path, record.hash)
+            if record.stamp is None or digest != record.hash:
+                yield self._put(path, record, digest)
+            elif self._full:
+                yield _same(record)
+            elif path in unsettled:
+                yield self._put(path, record, digest)
+
+    def _put(self, path: str, record: Record, digest: str) -> Change:
+        entry = self._view.entries[path]
+        return Change(path, "put", record.stamp, digest, entry.size, entry.mtime_ns // 1000, record.sent)
+
+    def _absent(self) -> Iterable[Change]:
+        """Files that are gone, hidden, or never were here."""
+        gone: dict[str, Record] = {}
+        for path in (self._records.keys() | self._waiting | self._deletes.keys()) - self._view.entries.keys():
+            record = self._records.get(path, Record.unknown(path))
+            if path in self._deletes:
+                yield self._delete(path, record)
+            elif not self._fs.ignored(path):
+                if self._view.why_unknown(path) is None:
+                    gone[path] = record
+                elif self._full and record.stamp is not None:
+                    yield _same(record)
+        self._found.renamed = recognise((one for one in gone.values() if one.stamp is not None), self._new())
+        for path, record in gone.items():
+            if path in self._found.renamed:
+                yield Change(path, "delete", record.stamp, sent=record.sent)
+            elif self._propagate_deletes and record.stamp is not None and path not in self._waiting:
+                self._found.doubtful += 1
+                yield Change(path, "delete", record.stamp, sent=record.sent)
+            else:
+                yield Change(path, "missing", record.stamp, sent=record.sent)
+
+    def _delete(self, path: str, record: Record) -> Change:
+        operation = self._deletes[path]
+        self._found.deletes[path] = operation
+        if operation.by != BY_HAND:
+            self._found.doubtful += 1
+        base = operation.base if record.stamp is None else record.stamp
+        return Change(path, "delete", base, sent=record.sent)
+
+    def _new(self) -> dict[str, tuple[str, int]]:
+        return {
+            path: (digest, self._view.entries[path].inode)
+            for path, digest in self._view.hashes.items()
+            if (record := self._records.get(path)) is None or record.stamp is None
+        }
+
+
+def _same(record: Record) -> Change:
+    return Change(record.path, "same", record.stamp, record.hash)

@@ -1,0 +1,77 @@
+"""The exchange of docs/protocol.md, section 5: what happened here is sent, what to do comes back, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from client.index import START, Record
+from client.ports import ServerAway, ServerRefused, Transport
+from sync.model import Action, Change
+
+CHUNK = 5_000
+"""Changes in one request, and rows asked for in one answer."""
+
+
+class CursorExpired(Exception):
+    """The server does not know this cursor any more: sync again from "0"."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """What is to be done, by path, and the cursor that holds once it is.
+
+    `overtaken`: reported paths that changed once more while the pages came: they have to be reported again.
+    """
+
+    cursor: str = START
+    actions: dict[str, Action] = field(default_factory=dict)
+    overtaken: dict[str, Action] = field(default_factory=dict)
+
+
+def converse(
+    transport: Transport, cursor: str, changes: Sequence[Change], records: Mapping[str, Record], chunk: int = CHUNK
+) -> Answer:
+    """Raises CursorExpired, ServerAway, ServerRefused."""
+    pages = _Pages(records)
+    try:
+        while True:
+            some, changes = changes[:chunk], changes[chunk:]
+            answer = transport.sync(cursor, some, not changes, chunk)
+            pages.add(some, answer.actions)
+            if not changes and answer.more and answer.cursor == cursor:
+                raise ServerAway("the server's pages have no end; sync again, and tell its operator if that stays so")
+            cursor = answer.cursor
+            if not changes and not answer.more:
+                return Answer(cursor, pages.actions, pages.overtaken)
+    except ServerRefused as no:
+        if no.code in ("cursor-expired", "bad-cursor"):
+            raise CursorExpired from no
+        raise
+
+
+class _Pages:
+    """Makes one list of many pages: at most one action a path, judged by the newest head that was told."""
+
+    def __init__(self, records: Mapping[str, Record]) -> None:
+        self._records = records
+        self._told: dict[str, int] = {}  # stamps; for reported paths from their own page on
+        self.actions: dict[str, Action] = {}
+        self.overtaken: dict[str, Action] = {}
+
+    def add(self, changes: Sequence[Change], actions: Sequence[Action]) -> None:
+        reported = {change.path: change.base or 0 for change in changes}
+        for action in actions:
+            path = action.path
+            stamp = action.head.stamp if action.head else 0
+            if path in reported:
+                self.actions[path] = action
+                reported[path] = stamp
+            elif path not in self._told:
+                record = self._records.get(path)
+                if record is None or record.stamp is None or stamp > record.stamp:
+                    self.actions[path] = action
+            elif stamp > self._told[path]:
+                self.actions.pop(path, None)
+                self.overtaken[path] = action
+        self._told |= reported

@@ -1,0 +1,141 @@
+"""Putting what was received into the folder, so that the index never says more than the disk holds.
+
+In batches: one flush makes the staged bytes of a batch durable and, with them, the names of the batch before; only
+then does the index learn of those.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from client.ports import Blocked, Entry, LocalChange, NoRoom
+from client.work import Work
+from sync.model import Action, Version
+
+BATCH_FILES = 2_000
+BATCH_BYTES = 32 * 1024 * 1024
+
+
+class Damaged(Exception):
+    """What came is not what the server announced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file to be put at `head.path`, where `expected` is now (None: nothing)."""
+
+    action: Action
+    head: Version
+    expected: Entry | None
+    trash: bool
+
+
+class Installer:
+    """Every method may raise Stopped. `no_room`: why nothing more fits on the disk, once that is so."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._staged: list[tuple[Download, str]] = []
+        self._size = 0
+        self._installed: list[tuple[Download, Entry, int]] = []
+        self._removed: list[Action] = []
+        self.no_room: str | None = None
+
+    def stage(self, download: Download, chunks: Iterable[bytes]) -> bool:
+        """Writes and verifies a body; whether that went well. Raises whatever `chunks` raises."""
+        try:
+            handle = self._work.fs.stage(_verified(chunks, download.head))
+        except Damaged:
+            self._work.wait(
+                download.action,
+                "what came was not what the server had announced: damaged on its disk or on the way. If that stays "
+                "so, run gobi check on the server",
+                refused=True,
+            )
+            return False
+        except Blocked as error:
+            if isinstance(error, NoRoom):
+                self.no_room = str(error)
+            self._work.wait(download.action, str(error))
+            return False
+        self._staged.append((download, handle))
+        self._size += download.head.size
+        return True
+
+    def remove(self, action: Action, entry: Entry, *, trash: bool) -> None:
+        """Deletes a file here."""
+        try:
+            self._work.fs.remove(action.path, entry, trash)
+        except LocalChange:
+            self._work.retry(action)
+        except Blocked as error:
+            self._work.wait(action, str(error))
+        else:
+            self._removed.append(action)
+            self._work.report.deleted_here += 1
+
+    def flush_if_due(self) -> None:
+        if len(self._staged) >= BATCH_FILES or self._size >= BATCH_BYTES:
+            self.flush()
+
+    def finish(self) -> None:
+        """Installs what is staged, and lets the index know of everything."""
+        if self._staged:
+            self.flush()
+        if self._installed or self._removed:
+            self.flush()
+
+    def flush(self) -> None:
+        staged, self._staged, self._size = self._staged, [], 0
+        try:
+            self._work.fs.flush()
+        except Blocked as error:
+            self._give_up(staged, error)
+            return
+        for download, entry, seen_ns in self._installed:
+            self._work.same(download.head, entry, seen_ns)
+        for action in self._removed:
+            self._work.gone(action.path)
+        self._installed, self._removed = [], []
+        self._work.index.save()
+        for download, handle in staged:
+            self._install(download, handle)
+
+    def _install(self, download: Download, handle: str) -> None:
+        head = download.head
+        seen_ns = self._work.clock.time_ns()
+        try:
+            entry = self._work.fs.install(handle, head.path, head.mtime, download.expected, download.trash)
+        except LocalChange:
+            self._work.retry(download.action)
+        except Blocked as error:
+            self._work.wait(download.action, str(error))
+        else:
+            self._installed.append((download, entry, seen_ns))
+            self._work.report.downloaded += 1
+
+    def _give_up(self, staged: list[tuple[Download, str]], error: Blocked) -> None:
+        """Nothing is known of files whose flush failed: the staged ones go, the others are compared anew next time."""
+        for download, handle in staged:
+            self._work.fs.unstage(handle)
+            self._work.wait(download.action, str(error))
+        for download, _, _ in self._installed:
+            self._work.wait(download.action, str(error))
+        for action in self._removed:
+            self._work.wait(action, str(error))
+        self._installed, self._removed = [], []
+
+
+def _verified(chunks: Iterable[bytes], version: Version) -> Iterator[bytes]:
+    digest = hashlib.sha256()
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > version.size:
+            raise Damaged
+        digest.update(chunk)
+        yield chunk
+    if size != version.size or digest.hexdigest() != version.hash:
+        raise Damaged

@@ -1,0 +1,56 @@
+"""`gobi rm`: deleting files here and, with the next sync, everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from client.changes import BY_HAND
+from client.index import Index, Record
+from client.names import printable
+from client.ports import Blocked, Clock, Entry, FileSystem, LocalChange, Stopped
+from client.queue import DELETE, Operation, OperationQueue
+from client.report import Removal
+from client.scan import is_clean
+
+USAGE = 2
+
+
+def remove(fs: FileSystem, index: Index, queue: OperationQueue, clock: Clock, names: Iterable[str]) -> Removal:
+    """`names`: vault paths of files or folders. The deletes are durably in the queue before any file goes.
+
+    Raises Stopped for a name that is neither here nor tracked; then nothing was removed.
+    """
+    entries = {entry.path: entry for entry in fs.scan()[0]}
+    paths = sorted({path for name in names for path in _meant(name, entries, index.records)})
+    now = clock.time_ns() // 1000
+    queue.append(
+        [
+            Operation(DELETE, path, record.stamp, by=BY_HAND, at=now)
+            for path in paths
+            if (record := index.records.get(path)) is not None
+        ]
+    )
+    removal = Removal()
+    for path in paths:
+        try:
+            if path in entries:
+                fs.remove(path, entries[path], trash=not is_clean(index.records.get(path), entries[path]))
+        except LocalChange:
+            removal.failed.append((path, "it changed at this very moment; look at it, then try again"))
+        except Blocked as error:
+            removal.failed.append((path, str(error)))
+        else:
+            removal.removed.append(path)
+    fs.flush()
+    return removal
+
+
+def _meant(name: str, entries: dict[str, Entry], records: dict[str, Record]) -> list[str]:
+    known = entries.keys() | records.keys()
+    if name in known:
+        return [name]
+    below = name.rstrip("/") + "/"
+    found = [path for path in known if path.startswith(below)]
+    if not found:
+        raise Stopped(f"there is no file or folder {printable(name)!r}, so nothing was deleted; check the name", USAGE)
+    return found

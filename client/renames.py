@@ -1,0 +1,39 @@
+"""Files that were renamed while gobi was not running: one is missing, and one new file has its content."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from client.index import Record
+
+
+def recognise(missing: Iterable[Record], new: Mapping[str, tuple[str, int]]) -> dict[str, str]:
+    """Old path → new path. `new`: path → (hash, inode) of the files that nobody knows yet.
+
+    Where several share a content, those with the same inode belong together; of the rest only a single pair does. All
+    others are no renames: what is missing comes back, what is new is new.
+    """
+    missing_by_hash: dict[str, list[Record]] = defaultdict(list)
+    for record in missing:
+        missing_by_hash[record.hash].append(record)
+    new_by_hash: dict[str, dict[int, str]] = defaultdict(dict)
+    hard_links: set[str] = set()
+    for path, (digest, inode) in new.items():
+        if digest in missing_by_hash:
+            if inode in new_by_hash[digest]:
+                hard_links.add(digest)  # two new names for one file: the inode tells nothing
+            new_by_hash[digest][inode] = path
+    renamed: dict[str, str] = {}
+    for digest, candidates in new_by_hash.items():
+        if digest in hard_links:
+            continue
+        left: list[Record] = []
+        for record in missing_by_hash[digest]:
+            if record.inode in candidates:
+                renamed[record.path] = candidates.pop(record.inode)
+            else:
+                left.append(record)
+        if len(left) == 1 and len(candidates) == 1:
+            renamed[left[0].path] = candidates.popitem()[1]
+    return renamed

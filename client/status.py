@@ -1,0 +1,37 @@
+"""`gobi status`: what waits in a folder, found out without the server."""
+
+from __future__ import annotations
+
+from client.changes import collect
+from client.index import Index
+from client.ports import Clock, FileSystem
+from client.queue import DELETE, OperationQueue
+from client.report import Silent, Status
+from client.scan import look
+
+
+def status(fs: FileSystem, index: Index, queue: OperationQueue, clock: Clock) -> Status:
+    """Reads the files that are new or touched, and writes nothing. Raises Stopped."""
+    waiting, damaged = queue.load()
+    records = index.records
+    view = look(fs, records, clock, Silent())
+    outgoing = collect(view, records, waiting, fs, full=False, propagate_deletes=False)
+    found = Status(files=len(view.entries), skipped=view.skipped)
+    for change in outgoing.changes:
+        record = records.get(change.path)
+        if change.kind == "delete":
+            found.deletes.append(change.path)
+        elif record is None or record.stamp is None:
+            if change.kind == "put":
+                found.new.append(change.path)
+        elif change.kind == "missing":
+            found.missing.append(change.path)
+        elif change.hash != record.hash and record.conflict is None:
+            found.edited.append(change.path)
+    found.conflicts = sorted((path, one.conflict) for path, one in records.items() if one.conflict)
+    pending = [one for one in waiting if one.op != DELETE]
+    found.refused = [(one.path, one.why) for one in pending if one.refused] + list(view.held.items())
+    found.waiting = [(one.path, one.why or "the last sync did not get to it") for one in pending if not one.refused]
+    if damaged:
+        found.notes.append(f"{damaged} lines of the queue are unreadable; the next sync drops them")
+    return found

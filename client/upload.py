@@ -1,0 +1,286 @@
+"""Sending what the server's answer asks for: deletes, files (small ones in bundles), candidates of conflicts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from client.aside import step_aside
+from client.index import Record
+from client.ports import SMALL, Blocked, Entry, LocalChange, Pushed, Result, ServerRefused
+from client.work import Work
+from sync.model import Action, Change
+
+BUNDLE_FILES = 1_000
+BUNDLE_BYTES = 4 * 1024 * 1024
+
+# What the server may say to a whole request although it is about what was in it: no right to write, too large, no room.
+_ABOUT_THE_FILES = (403, 413, 507)
+_TRY_AGAIN = ("conflict", "not-found", "hash-mismatch", "length-mismatch")
+
+
+class Job(NamedTuple):
+    """One change to send. `body`: whether its bytes go along; the server may have them."""
+
+    action: Action
+    base: int | None
+    body: bool = True
+
+    @property
+    def path(self) -> str:
+        return self.action.path
+
+
+class Prepared(NamedTuple):
+    """A change as it was read from the disk: what is claimed, and the file it is true of."""
+
+    job: Job
+    change: Change
+    data: bytes | None = None
+    entry: Entry | None = None
+    seen_ns: int = 0
+
+
+@dataclass(slots=True)
+class Bundle:
+    """`late`: jobs whose files changed, or cannot be read, and why."""
+
+    prepared: list[Prepared] = field(default_factory=list)
+    late: list[tuple[Job, Exception]] = field(default_factory=list)
+    size: int = 0
+
+
+def apply_there(work: Work, actions: Iterable[Action]) -> None:
+    """`delete_remote`, `upload` and `conflict`, in that order. Raises ServerAway, ServerRefused, Stopped."""
+    deletes, uploads, conflicts = _jobs(work, actions)
+    if deletes or uploads or conflicts:
+        size = sum(work.view.entries[job.path].size for job in uploads if job.path in work.view.entries)
+        work.progress.start("sending", len(deletes) + len(uploads) + len(conflicts), size)
+        try:
+            _Sender(work, keep=False).send(deletes + uploads)
+            _Sender(work, keep=True).send(conflicts)
+        finally:
+            work.index.save()
+            work.progress.done()
+
+
+def _jobs(work: Work, actions: Iterable[Action]) -> tuple[list[Job], list[Job], list[Job]]:
+    deletes, uploads, conflicts = [], [], []
+    known: set[str] | None = None
+    for action in actions:
+        if action.do == "delete_remote":
+            deletes.append(Job(action, action.head.stamp if action.head else action.base, body=False))
+        elif action.do in ("upload", "conflict"):
+            unknown = work.view.why_unknown(action.path)
+            if unknown is not None:
+                work.wait(action, unknown)
+            elif action.do == "conflict":
+                record = work.index.records.get(action.path)
+                conflicts.append(Job(action, record.stamp if record else None, body=False))
+            else:
+                if known is None:
+                    known = {record.hash for record in work.index.records.values() if record.stamp is not None}
+                uploads.append(Job(action, action.base, body=work.hash_of(action.path) not in known))
+    return deletes, uploads, conflicts
+
+
+class _Sender:
+    """Sends jobs and notes what became of them. `keep`: what loses becomes a candidate of a conflict."""
+
+    def __init__(self, work: Work, *, keep: bool) -> None:
+        self._work = work
+        self._keep = keep
+        self._again: list[Job] = []
+        self._no: ServerRefused | None = None  # to everything, not just to one bundle
+
+    def send(self, jobs: list[Job]) -> None:
+        while jobs:
+            self._again = []
+            large = [job for job in jobs if self._is_large(job)]
+            with self._work.ahead(self._bundles([job for job in jobs if not self._is_large(job)])) as bundles:
+                for bundle in bundles:
+                    self._send_bundle(bundle)
+            for job in large:
+                self._send_alone(job)
+            jobs = self._again
+
+    def _is_large(self, job: Job) -> bool:
+        entry = self._work.view.entries.get(job.path)
+        return job.body and entry is not None and entry.size > SMALL
+
+    # -- reading: runs ahead of the rest, so it touches nothing but the folder
+
+    def _bundles(self, jobs: Iterable[Job]) -> Iterator[Bundle]:
+        bundle = Bundle()
+        for job in jobs:
+            try:
+                prepared = self._prepare(job)
+            except (LocalChange, Blocked) as error:
+                bundle.late.append((job, error))
+                continue
+            size = len(prepared.data or b"")
+            if bundle.prepared and (len(bundle.prepared) >= BUNDLE_FILES or bundle.size + size > BUNDLE_BYTES):
+                yield bundle
+                bundle = Bundle()
+            bundle.prepared.append(prepared)
+            bundle.size += size
+        if bundle.prepared or bundle.late:
+            yield bundle
+
+    def _prepare(self, job: Job) -> Prepared:
+        """Raises LocalChange, Blocked."""
+        path = job.path
+        if job.action.do == "delete_remote":
+            if self._work.fs.stat(path) is not None:
+                raise LocalChange("it is there again")
+            return Prepared(job, Change(path, "delete", job.base))
+        if not job.body:
+            return self._claim(job)
+        seen_ns = self._work.clock.time_ns()
+        entry, data = self._work.fs.read(path)
+        digest = hashlib.sha256(data).hexdigest()
+        return Prepared(job, _put(job, entry, digest), data, entry, seen_ns)
+
+    def _claim(self, job: Job) -> Prepared:
+        """A put by its hash alone: the file as it was read before."""
+        entry, digest = self._work.view.entries.get(job.path), self._work.hash_of(job.path)
+        if entry is None or digest is None or self._work.fs.stat(job.path) != entry:
+            raise LocalChange("it changed while it was synced")
+        return Prepared(job, _put(job, entry, digest), None, entry, self._work.view.at_ns)
+
+    # -- sending
+
+    def _send_bundle(self, bundle: Bundle) -> None:
+        for job, error in bundle.late:
+            if isinstance(error, LocalChange):
+                self._work.retry(job.action, str(error))
+            else:
+                self._work.wait(job.action, str(error))
+        if self._no is not None:
+            self._refused(bundle.prepared, self._no)
+            return
+        if not bundle.prepared:
+            return
+        self._note_sent(bundle.prepared)
+        changes = [one.change for one in bundle.prepared]
+        bodies = {one.change.path: one.data for one in bundle.prepared if one.data is not None}
+        try:
+            pushed = self._work.transport.push(changes, bodies, self._keep)
+        except ServerRefused as no:
+            self._refused(bundle.prepared, no)
+        else:
+            self._settle(bundle.prepared, pushed)
+
+    def _send_alone(self, job: Job) -> None:
+        work = self._work
+        if self._no is not None:
+            work.wait(job.action, str(self._no), refused=True)
+            return
+        try:
+            prepared = self._claim(job)
+            body = work.fs.open(job.path)
+        except LocalChange as error:
+            work.retry(job.action, str(error))
+            return
+        except Blocked as error:
+            work.wait(job.action, str(error))
+            return
+        self._note_sent([prepared])
+        try:
+            with body:
+                pushed = work.transport.put(prepared.change, body, self._keep)
+        except LocalChange as error:
+            work.retry(job.action, str(error))
+        except ServerRefused as no:
+            self._refused([prepared], no)
+        else:
+            self._settle([prepared], pushed, size=prepared.change.size)
+
+    def _note_sent(self, prepared: Iterable[Prepared]) -> None:
+        """Durable before anything leaves: should the answer be lost, these hashes tell what became of it."""
+        index = self._work.index
+        for one in prepared:
+            digest = one.change.hash
+            if digest is not None:
+                record = index.records.get(one.change.path, Record.unknown(one.change.path))
+                if digest not in record.sent:
+                    index.put(record._replace(sent=(*record.sent, digest)))
+        index.save()
+
+    # -- what became of it
+
+    def _settle(self, prepared: list[Prepared], pushed: Pushed, *, size: int | None = None) -> None:
+        results = {result.path: result for result in pushed.results}
+        for one in prepared:
+            result = results.get(one.change.path)
+            if result is None:
+                self._work.retry(one.job.action, "the server did not say what became of it")
+            else:
+                self._settle_one(one, result)
+            self._work.progress.advance(1, size if size is not None else len(one.data or b""))
+        if pushed.after is not None and pushed.cursor is not None and pushed.after == self._work.cursor:
+            self._work.cursor = pushed.cursor
+
+    def _settle_one(self, one: Prepared, result: Result) -> None:
+        work, change, action = self._work, one.change, one.job.action
+        if result.status in ("stored", "same") and result.version is not None and one.entry is not None:
+            work.same(result.version, one.entry, one.seen_ns)
+            work.uploaded.add(change.path)
+            work.report.bytes_up += change.size if one.job.body else 0
+        elif result.status == "deleted":
+            work.gone(change.path)
+            work.deleted.add(change.path)
+        elif result.status == "conflict" and result.conflict is not None:
+            record = work.index.records[change.path]
+            work.index.put(record._replace(conflict=str(result.conflict["id"])))
+        elif result.status == "need-body" and not one.job.body:
+            self._again.append(one.job._replace(body=True))
+        else:
+            self._not_sent(one)
+            if result.code in _TRY_AGAIN or result.status == "need-body":
+                work.retry(action)
+            elif result.code == "path-taken" and result.head is not None:
+                step_aside(work, action, result.head)
+            else:
+                work.wait(action, _reason(result.code), refused=True)
+
+    def _refused(self, prepared: list[Prepared], no: ServerRefused) -> None:
+        """The server refused a request as a whole. Raises `no` again where that is not about the files."""
+        if no.status not in _ABOUT_THE_FILES:
+            raise no
+        if no.status != 413:
+            self._no = no
+        for one in prepared:
+            self._not_sent(one)
+            self._work.wait(one.job.action, str(no), refused=True)
+
+    def _not_sent(self, one: Prepared) -> None:
+        """The server surely did not take it."""
+        record = self._work.index.records.get(one.change.path)
+        if record is None or one.change.hash not in record.sent:
+            return
+        sent = tuple(digest for digest in record.sent if digest != one.change.hash)
+        if sent or record.stamp is not None:
+            self._work.index.put(record._replace(sent=sent))
+        else:
+            self._work.index.forget(one.change.path)
+
+
+def _put(job: Job, entry: Entry, digest: str) -> Change:
+    return Change(job.path, "put", job.base, digest, entry.size, entry.mtime_ns // 1000)
+
+
+_REASONS = {
+    "too-large": "the server takes no file as large as this",
+    "bad-path": "the server takes no file of this name",
+    "quota": "the vault is full; remove something, or ask for a larger quota",
+    "disk-full": "the server's disk is full",
+    "metadata-full": "the server's database is full",
+    "forbidden": "you may only read this vault",
+}
+
+
+def _reason(code: str | None) -> str:
+    return _REASONS.get(code or "", f"the server said {code or 'no'}")

@@ -1,0 +1,105 @@
+"""What one round of a sync knows, and what it notes down while it works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from client.index import Index, Record
+from client.ports import Clock, Entry, FileSystem, Progress, Transport
+from client.queue import Operation
+from client.report import Report
+from client.scan import View
+from sync.model import Action, Version
+
+T = TypeVar("T")
+
+
+class Ahead(Protocol):
+    """client.ahead.ahead, or `in_turn`."""
+
+    def __call__(self, items: Iterable[T], depth: int = 1) -> AbstractContextManager[Iterator[T]]: ...
+
+
+@dataclass(slots=True)
+class Work:
+    """One round. `cursor`: where this client stands once everything that was asked for is done or waits.
+
+    `full`: this sync began from "0", so that the index may be wrong about what the server has. `waiting`: what could
+    not be done, by path. `again`: something changed meanwhile; another round will settle it. `uploaded`, `deleted`:
+    what the server took. `stepped_aside`: files that got another name there.
+    """
+
+    fs: FileSystem
+    transport: Transport
+    clock: Clock
+    index: Index
+    device: str
+    progress: Progress
+    ahead: Ahead
+    report: Report
+    view: View
+    full: bool
+    cursor: str
+    waiting: dict[str, Operation] = field(default_factory=dict)
+    uploaded: set[str] = field(default_factory=set)
+    deleted: set[str] = field(default_factory=set)
+    stepped_aside: set[str] = field(default_factory=set)
+    again: bool = False
+
+    def same(self, version: Version, entry: Entry, seen_ns: int) -> None:
+        """Both sides have this version. `seen_ns`: a moment before the file was looked at."""
+        assert version.hash is not None, "only a put is the same as a file"
+        old = self.index.records.get(version.path)
+        new = Record.of(entry, version.stamp, version.hash, seen_ns)
+        if old is None or old._replace(recorded_ns=seen_ns) != new:
+            self.index.put(new)
+
+    def gone(self, path: str) -> None:
+        """Neither side has a file there."""
+        self.index.forget(path)
+
+    def wait(self, action: Action, why: str, *, refused: bool = False) -> None:
+        """The next sync tries again. With `refused` a person has to do something first."""
+        self.waiting[action.path] = Operation(
+            action.do, action.path, at=self.clock.time_ns() // 1000, why=why, refused=refused
+        )
+
+    def retry(self, action: Action, why: str = "it changed while it was synced") -> None:
+        """Another round decides anew."""
+        self.wait(action, why)
+        self.again = True
+
+    def on_server(self, path: str) -> bool:
+        """Whether the server surely has the bytes that lie at `path`, so that they need no place in the trash."""
+        record = self.index.records.get(path)
+        if self.full or record is None or record.stamp is None:
+            return False
+        return self.hash_of(path) == record.hash
+
+    def hash_of(self, path: str) -> str | None:
+        """The content of the file at `path`, None where there is none."""
+        if path not in self.view.entries:
+            return None
+        digest = self.view.hashes.get(path)
+        if digest is None:
+            record = self.index.records.get(path)
+            return record.hash if record else None
+        return digest
+
+
+def in_bundles(items: Iterable[T], size_of: Callable[[T], int], most: int, room: int) -> Iterator[list[T]]:
+    """Lists of at most `most` items and, but for a single larger one, `room` bytes."""
+    bundle: list[T] = []
+    size = 0
+    for item in items:
+        added = size_of(item)
+        if bundle and (len(bundle) >= most or size + added > room):
+            yield bundle
+            bundle, size = [], 0
+        bundle.append(item)
+        size += added
+    if bundle:
+        yield bundle

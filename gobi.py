@@ -1,0 +1,147 @@
+"""The program. `main` hands a command to the module that has it; `create_app` puts the server's parts together.
+
+This is the only place that knows every part, and it has no rules of its own. What a command does not need is not
+imported: `gobi --help` answers in a twentieth of a second.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from handlers.wire import Application
+    from ops.settings import Settings
+    from store.base import Bodies, Metadata
+    from store.offload import Offload
+
+__version__ = "0.1.0"
+
+# name: (where it is, what `gobi --help` says about it)
+SERVER_COMMANDS = {
+    "serve": ("ops.serve:serve", "Run the server."),
+    "user": ("ops.users:user", "People and their passwords: add, passwd, remove, list."),
+    "vault": ("ops.vaults:vault", "Vaults: list, create, remove."),
+}
+CLIENT_COMMANDS = {
+    "connect": ("client.commands:connect", "Bind a folder to a vault on a server."),
+    "disconnect": ("client.commands:disconnect", "Let go of a folder; its files stay."),
+    "sync": ("client.commands:sync", "Bring a folder in step, once."),
+    "rm": ("client.commands:rm", "Delete here and, with the next sync, everywhere."),
+    "status": ("client.commands:status", "What is in step, what waits, what needs you."),
+}
+
+INTERRUPTED, BROKEN = 130, 70
+
+
+# -- the server
+
+
+def create_app(
+    settings: Settings,
+    *,
+    metadata: Metadata | None = None,
+    bodies: Bodies | None = None,
+    offload: Offload | None = None,
+) -> Application:
+    """The WSGI application, on the backends that the settings name unless others are given.
+
+    `offload` runs what blocks; without one it runs where it is called.
+
+    Raises store.errors.Unavailable where the database cannot be opened.
+    """
+    import handlers
+    from ops.storage import open_bodies, open_metadata
+    from store.bus import LocalBus
+    from store.offload import inline
+    from store.reader import Reader
+    from store.registry import Registry
+    from store.users import Users
+    from store.vaults import Vaults
+
+    offload = offload or inline
+    metadata = metadata or open_metadata(settings, offload)
+    bodies = bodies or open_bodies(settings)
+    bus = LocalBus()
+    services = handlers.Services(
+        metadata=metadata,
+        bodies=bodies,
+        bus=bus,
+        offload=offload,
+        users=Users(metadata, offload=offload),
+        registry=Registry(metadata, bodies, offload=offload),
+        reader=Reader(metadata, bodies, offload=offload),
+        vaults=Vaults(metadata, bodies, bus, offload=offload, max_file=settings.max_file, quota=settings.quota),
+    )
+    options = handlers.Options(
+        quota=settings.quota,
+        public_url=settings.public_url,
+        trusted_proxies=settings.trusted_proxies,
+        stall_s=settings.stall_s,
+    )
+    return handlers.create_app(services, options)
+
+
+def get_app() -> Application:
+    """What gunicorn calls in each worker: the settings are in the environment, and the pool is made after the fork."""
+    from ops.settings import parse
+    from store.offload import ThreadPoolOffload
+
+    return create_app(parse(os.environ), offload=ThreadPoolOffload())
+
+
+# -- the command line
+
+
+def main() -> NoReturn:
+    """Runs what the command line says. Whatever goes wrong is one line on stderr and an exit code."""
+    if sys.argv[1:] == ["--version"]:
+        print(f"gobi {__version__}")  # noqa: T201
+        sys.exit()
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: list[str]) -> int:
+    import click
+
+    from ops.lazy import LazyGroup
+
+    program = LazyGroup(
+        "gobi",
+        {"On a client": CLIENT_COMMANDS, "On the server": SERVER_COMMANDS},
+        help="Keeps folders in step through a small server of your own.",
+    )
+    program = click.version_option(__version__, prog_name="gobi", message="%(prog)s %(version)s")(program)
+    try:
+        code = program.main(arguments, prog_name="gobi", standalone_mode=False)
+    except click.Abort:
+        return _say("stopped", INTERRUPTED)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return error.exit_code
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        hint = f" (see {context.command_path} --help)" if context else ""
+        return _say(error.format_message().rstrip(".") + hint, error.exit_code)
+    except BrokenPipeError:  # the reader of our output is gone: `gobi … | head`
+        sys.stdout = None  # or Python would complain when it flushes
+        return 0
+    except Exception as error:
+        known = getattr(error, "exit_code", None)
+        if isinstance(known, int):
+            return _say(str(error), known)
+        if os.environ.get("GOBI_LOG_LEVEL") == "debug":
+            raise
+        said = f"{type(error).__name__}: {error}"
+        return _say(f"a fault in gobi, {said}; GOBI_LOG_LEVEL=debug shows where: please report it", BROKEN)
+    return code if isinstance(code, int) else 0
+
+
+def _say(message: str, code: int) -> int:
+    print("gobi:", " ".join(message.split()), file=sys.stderr)  # noqa: T201
+    return code
+
+
+if __name__ == "__main__":
+    main()

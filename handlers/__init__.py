@@ -1,0 +1,89 @@
+"""HTTP. The only place that imports falcon: requests are read strictly, the store is asked, answers are written.
+
+`create_app` has the whole URL table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import falcon
+
+from handlers import bundles, changes, conflicts, errors, files, health, history, vaults
+from handlers.auth import Gate
+from handlers.download import Download
+from handlers.origin import Network
+from handlers.session import Session, Sessions
+from handlers.throttle import Throttle
+from handlers.wire import Application, Wire
+from store.base import Bodies, Bus, Metadata
+from store.offload import Offload
+from store.reader import Reader
+from store.registry import Registry
+from store.users import Users
+from store.vaults import Vaults
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the handlers ask."""
+
+    metadata: Metadata
+    bodies: Bodies
+    bus: Bus
+    offload: Offload
+    users: Users
+    registry: Registry
+    reader: Reader
+    vaults: Vaults
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`quota` in bytes a vault, 0 for none; `stall_s`: how long a client may stand still in the middle of a request."""
+
+    quota: int = 0
+    public_url: str | None = None
+    trusted_proxies: Sequence[Network] = ()
+    stall_s: float = 30
+
+
+def create_app(services: Services, options: Options) -> Application:
+    s = services
+    sessions = Sessions(s.metadata)
+    download = Download(s.reader, s.offload)
+    gate = Gate(s.users, sessions, Throttle(), public_url=options.public_url, trusted_proxies=options.trusted_proxies)
+    app = falcon.App(middleware=[gate])
+    errors.install(app)
+
+    def add(address: str, resource: Any) -> None:  # noqa: ANN401  # Falcon goes by its methods
+        if hasattr(resource, "on_get"):
+            resource.on_head = resource.on_get  # what Falcon sends then has no body
+        app.add_route(address, resource)
+
+    v1 = "/v1/vaults/{vault}"
+    # fmt: off
+    add("/",                                health.Home())
+    add("/healthz",                         health.Alive())
+    add("/readyz",                          health.Ready(s.metadata, s.bodies, s.bus, s.offload))
+    add("/v1/session",                      Session(sessions))
+    add("/v1/vaults",                       vaults.Vaults(s.registry, s.reader))
+    add(v1,                                 vaults.Vault(s.registry, s.reader, options.quota))
+    add(v1 + "/members/{user}",             vaults.Member(s.registry, s.offload))
+    add(v1 + "/files",                      files.Listing(s.registry, s.reader))
+    add(v1 + "/files/{path:path}",          files.File(s.registry, s.reader, s.vaults, download))
+    add(v1 + "/changes",                    changes.Changes(s.registry, s.reader))
+    add(v1 + "/sync",                       changes.Sync(s.registry, s.reader, s.offload))
+    add(v1 + "/push",                       bundles.Push(s.registry, s.reader, s.vaults))
+    add(v1 + "/pull",                       bundles.Pull(s.registry, s.reader, s.offload))
+    add(v1 + "/archive.tar",                bundles.Archive(s.registry, s.reader))
+    add(v1 + "/history/{path:path}",        history.History(s.registry, s.reader))
+    add(v1 + "/restore",                    history.Restore(s.registry, s.vaults, s.offload))
+    add(v1 + "/conflicts",                  conflicts.Conflicts(s.registry, s.reader))
+    add(v1 + "/conflicts/{id}",             conflicts.Conflict(s.registry, s.reader))
+    add(v1 + "/conflicts/{id}/{side}",      conflicts.Side(s.registry, s.reader, download))
+    add(v1 + "/conflicts/{id}/resolve",     conflicts.Resolve(s.registry, s.vaults, s.offload))
+    # fmt: on
+    return Wire(app, options.stall_s)

@@ -1,0 +1,124 @@
+"""Who may come in: strangers' pages and unknown callers are turned away before anything is looked up for them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+from collections.abc import Sequence
+
+import falcon
+
+from handlers import caller, errors
+from handlers.caller import Caller
+from handlers.origin import Network, client_address, is_foreign
+from handlers.problems import Problem
+from handlers.session import COOKIE, Sessions
+from handlers.throttle import Throttle
+from store.users import Users
+from sync.paths import is_device
+
+log = logging.getLogger("gobi.auth")
+
+OPEN = ("/healthz", "/")
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+class Gate:
+    """Falcon middleware: request ids, the Origin check, Basic or a session's cookie, and the device's name."""
+
+    def __init__(
+        self,
+        users: Users,
+        sessions: Sessions,
+        throttle: Throttle,
+        *,
+        public_url: str | None,
+        trusted_proxies: Sequence[Network],
+    ) -> None:
+        self._users = users
+        self._sessions = sessions
+        self._throttle = throttle
+        self._public_url = public_url
+        self._trusted = trusted_proxies
+
+    def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
+        if req.method not in SAFE_METHODS and is_foreign(req, self._public_url):
+            raise Problem(
+                "cross-origin",
+                "this came from another site's page; if it was gobi's own behind a proxy, set GOBI_PUBLIC_URL to its"
+                " address",
+            )
+        if req.env["PATH_INFO"] in OPEN:
+            return
+        user = self._authenticate(req)
+        caller.put(req, Caller(user, _device(req) or user))
+
+    def process_response(self, req: falcon.Request, resp: falcon.Response, _resource: object, _succeeded: bool) -> None:
+        resp.set_header("X-Request-ID", errors.request_id(req))
+        resp.set_header("X-Content-Type-Options", "nosniff")
+        if resp.get_header("Cache-Control") is None:
+            resp.set_header("Cache-Control", "private, no-cache")
+
+    def _authenticate(self, req: falcon.Request) -> str:
+        header = req.get_header("Authorization")
+        if header is None:
+            for cookie in req.get_cookie_values(COOKIE) or []:
+                user = self._sessions.user(cookie)
+                if user is not None:
+                    return user
+            raise _unauthorized(req, "sign in with a user and a password")
+        credentials = _basic(header)
+        if credentials is None:
+            raise _unauthorized(req, "the Authorization header is not Basic with user:password in UTF-8")
+        self._verify(req, *credentials)
+        return credentials[0]
+
+    def _verify(self, req: falcon.Request, name: str, password: str) -> None:
+        if self._users.known(name, password):  # the owner is not locked out by somebody else's guesses
+            if self._users.authenticate(name, password):
+                return
+            raise _unauthorized(req, "the password was changed, or the user removed")
+        address = client_address(req, self._trusted)
+        wait = self._throttle.take(address, name)
+        if wait:
+            raise Problem(
+                "slow-down",
+                f"too many wrong passwords; try again in {wait} s",
+                headers={"Retry-After": str(wait)},
+            )
+        guessed = False
+        try:
+            guessed = not self._users.authenticate(name, password)
+        finally:
+            if not guessed:
+                self._throttle.give_back(address, name)
+        if guessed:
+            log.warning("wrong password for %r from %s (request %s)", name, address, errors.request_id(req))
+            raise _unauthorized(req, "there is no such user, or the password is wrong")
+
+
+def _basic(header: str) -> tuple[str, str] | None:
+    """User and password (RFC 7617), or None."""
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        text = base64.b64decode(encoded.strip(" "), validate=True).decode()
+    except (binascii.Error, ValueError):  # UnicodeDecodeError is a ValueError
+        return None
+    name, colon, password = text.partition(":")
+    return (name, password) if colon else None
+
+
+def _unauthorized(req: falcon.Request, detail: str) -> Problem:
+    """Without WWW-Authenticate for a page's own requests: a browser would open a window of its own."""
+    marked = req.get_header("X-Requested-With") is not None
+    return Problem("unauthorized", detail, headers={} if marked else {"WWW-Authenticate": 'Basic realm="gobi"'})
+
+
+def _device(req: falcon.Request) -> str | None:
+    name = req.get_header("Gobi-Device")
+    if name is not None and not is_device(name):
+        raise Problem("bad-request", "Gobi-Device has to be 1 to 64 printable ASCII characters")
+    return name

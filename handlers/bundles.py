@@ -1,0 +1,136 @@
+"""Many files in one request: push, pull, archive.tar (docs/protocol.md, section 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import falcon
+from msgspec import Meta, Struct
+
+from handlers import caller, params, replies
+from handlers.bodies import body_of, read_json
+from handlers.download import disposition
+from handlers.problems import Problem
+from handlers.shapes import Stamp, check_each
+from store.base import Vault
+from store.intake import MAX_BYTES
+from store.offload import Offload
+from store.reader import Reader
+from store.registry import Registry
+from store.vaults import PushResult, Vaults
+from sync.model import Json
+
+MAX_FILES = 10_000
+RETRY_S = 10
+
+
+class Push:
+    """/v1/vaults/{vault}/push"""
+
+    def __init__(self, registry: Registry, reader: Reader, vaults: Vaults) -> None:
+        self._registry = registry
+        self._reader = reader
+        self._vaults = vaults
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
+        who = caller.of(req)
+        there = self._registry.enter(who.user, vault, "write")
+        keep = params.keeps_conflicts(params.query(req))
+        body = body_of(req)
+        body.check(MAX_BYTES)
+        pushed = self._vaults.push(there, body.chunks(MAX_BYTES), device=who.device, user=who.user, keep=keep)
+        replies.send(
+            resp,
+            {
+                "results": self._results(there, pushed.results),
+                "after": replies.cursor(there, pushed.after),
+                "cursor": replies.cursor(there, pushed.cursor),
+            },
+        )
+
+    def _results(self, vault: Vault, results: list[PushResult]) -> list[Json]:
+        kept = [result.conflict for result in results if result.conflict is not None]
+        conflicts = iter(self._reader.conflict_json(vault, kept) if kept else [])
+        rows = []
+        for result in results:
+            row: Json = {"path": result.path, "status": result.status}
+            if result.version is not None:
+                row["version"] = result.version.to_json()
+            if result.conflict is not None:
+                row["conflict"] = next(conflicts)
+            if result.code is not None:
+                row["code"] = result.code
+            if result.head is not None:
+                row["head"] = result.head.to_json()
+            rows.append(row)
+        return rows
+
+
+class Wanted(Struct):
+    path: str
+    stamp: Stamp
+
+
+class PullRequest(Struct):
+    files: Annotated[list[Wanted], Meta(description="in the order they are wanted")]
+
+
+class Pull:
+    """/v1/vaults/{vault}/pull"""
+
+    def __init__(self, registry: Registry, reader: Reader, offload: Offload) -> None:
+        self._registry = registry
+        self._reader = reader
+        self._offload = offload
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
+        there = self._registry.enter(caller.of(req).user, vault)
+        asked = read_json(req, PullRequest, self._offload)
+        if len(asked.files) > MAX_FILES:
+            raise Problem("too-large", f"more than {MAX_FILES} files in one request: ask in several")
+        check_each("files", [one.path for one in asked.files])
+        length, pieces = self._reader.pull(there, [(one.path, one.stamp) for one in asked.files])
+        resp.content_type = "application/x-tar"
+        resp.set_header("Content-Length", str(length))
+        resp.stream = pieces
+
+
+class Archive:
+    """/v1/vaults/{vault}/archive.tar, one at a time for each user"""
+
+    def __init__(self, registry: Registry, reader: Reader) -> None:
+        self._registry = registry
+        self._reader = reader
+        self._busy: set[str] = set()
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
+        user = caller.of(req).user
+        there = self._registry.enter(user, vault)
+        pieces = self._reader.archive(there, params.stamp(params.query(req), "stamp"))
+        if user in self._busy:
+            raise Problem(
+                "slow-down",
+                "one archive at a time: wait until the other one is through",
+                headers={"Retry-After": str(RETRY_S)},
+            )
+        resp.content_type = "application/x-tar"
+        resp.set_header("Content-Disposition", disposition("attachment", f"{there.name}.tar"))
+        if req.method == "GET":
+            resp.stream = _Turn(pieces, self._busy, user)
+
+
+class _Turn:
+    """Keeps a user's turn until the archive was sent, or its reader has gone."""
+
+    def __init__(self, pieces: Iterator[bytes], busy: set[str], user: str) -> None:
+        self._pieces = pieces
+        self._busy = busy
+        self._user = user
+        busy.add(user)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._pieces
+
+    def close(self) -> None:
+        self._busy.discard(self._user)

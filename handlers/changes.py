@@ -1,0 +1,88 @@
+"""What changed, and what to do about it (docs/protocol.md, section 5)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import falcon
+from msgspec import Meta, Struct
+
+from handlers import caller, params, replies
+from handlers.bodies import read_json
+from handlers.problems import Problem
+from handlers.shapes import Hash, Mtime, Size, Stamp, check_each
+from store.offload import Offload
+from store.reader import Reader
+from store.registry import Registry
+from sync.model import Change
+
+MAX_CHANGES = 10_000
+PAGE = 5_000
+
+
+class Changes:
+    """/v1/vaults/{vault}/changes"""
+
+    def __init__(self, registry: Registry, reader: Reader) -> None:
+        self._registry = registry
+        self._reader = reader
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
+        there = self._registry.enter(caller.of(req).user, vault)
+        query = params.query(req)
+        cursor = self._reader.parse_cursor(query.get("cursor", "0"))
+        page = self._reader.changes(there, cursor, params.limit(query))
+        rows = [version.to_json() for version in page.changes]
+        replies.send(resp, {"changes": rows, "cursor": str(page.cursor), "more": page.more})
+
+
+class Reported(Struct):
+    """One change as the client reports it."""
+
+    path: str
+    kind: Literal["put", "delete", "missing", "same"]
+    base: Stamp | None = None
+    hash: Hash | None = None
+    size: Size | None = None
+    mtime: Mtime | None = None
+    sent: Annotated[list[Hash], Meta(max_length=1_000)] = []
+
+
+class SyncRequest(Struct):
+    cursor: str
+    changes: list[Reported] = []
+    last: bool = True
+    limit: Annotated[int, Meta(ge=1, le=params.MAX_LIMIT)] = PAGE
+
+
+class Sync:
+    """/v1/vaults/{vault}/sync"""
+
+    def __init__(self, registry: Registry, reader: Reader, offload: Offload) -> None:
+        self._registry = registry
+        self._reader = reader
+        self._offload = offload
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
+        there = self._registry.enter(caller.of(req).user, vault)
+        asked = read_json(req, SyncRequest, self._offload)
+        if len(asked.changes) > MAX_CHANGES:
+            raise Problem("too-large", f"more than {MAX_CHANGES} changes in one request: send them in several")
+        cursor = self._reader.parse_cursor(asked.cursor)
+        changes = _as_changes(asked.changes)
+        answer = self._reader.sync(there, cursor, changes, asked.last, asked.limit)
+        rows = [action.to_json() for action in answer.actions]
+        replies.send(resp, {"actions": rows, "cursor": str(answer.cursor), "more": answer.more})
+
+
+def _as_changes(reported: list[Reported]) -> list[Change]:
+    """Raises Problem where a change lacks what its kind needs."""
+    check_each("changes", [one.path for one in reported])
+    changes = []
+    for index, one in enumerate(reported):
+        if one.kind in ("put", "same") and one.hash is None:
+            raise Problem("bad-request", f"changes[{index}]: a {one.kind} needs `hash`")
+        if one.kind == "same" and one.base is None:
+            raise Problem("bad-request", f"changes[{index}]: a same needs `base`")
+        changes.append(Change(one.path, one.kind, one.base, one.hash, one.size or 0, one.mtime, tuple(one.sent)))
+    return changes

@@ -1,0 +1,81 @@
+"""Conflicts: what is open, each side's body, and settling one (docs/protocol.md, section 8)."""
+
+from __future__ import annotations
+
+import falcon
+from msgspec import Struct
+
+from handlers import caller, replies
+from handlers.bodies import read_json
+from handlers.download import Download, Sent
+from handlers.shapes import Stamp
+from store.offload import Offload
+from store.reader import Reader
+from store.registry import Registry
+from store.settle import Choice
+from store.vaults import Vaults
+
+
+class Conflicts:
+    """/v1/vaults/{vault}/conflicts"""
+
+    def __init__(self, registry: Registry, reader: Reader) -> None:
+        self._registry = registry
+        self._reader = reader
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
+        there = self._registry.enter(caller.of(req).user, vault)
+        replies.send(resp, {"conflicts": self._reader.conflict_json(there, self._reader.conflicts(there))})
+
+
+class Conflict:
+    """/v1/vaults/{vault}/conflicts/{id}"""
+
+    def __init__(self, registry: Registry, reader: Reader) -> None:
+        self._registry = registry
+        self._reader = reader
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, vault: str, id: str) -> None:
+        there = self._registry.enter(caller.of(req).user, vault)
+        replies.send(resp, self._reader.conflict_json(there, [self._reader.conflict(there, id)])[0])
+
+
+class Side:
+    """/v1/vaults/{vault}/conflicts/{id}/{side}"""
+
+    def __init__(self, registry: Registry, reader: Reader, download: Download) -> None:
+        self._registry = registry
+        self._reader = reader
+        self._download = download
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, vault: str, id: str, side: str) -> None:
+        there = self._registry.enter(caller.of(req).user, vault)
+        found = self._reader.conflict_side(there, id, side)
+        # A candidate is no version and has no stamp: its tag is its hash.
+        self._download.answer(
+            req, resp, there, Sent(found.hash, found.hash, found.size, found.path, found.mtime, found.mtime)
+        )
+
+
+class ResolveRequest(Struct):
+    keep: str
+    head: Stamp
+    candidate: Stamp | None = None
+    text: str | None = None
+
+
+class Resolve:
+    """/v1/vaults/{vault}/conflicts/{id}/resolve"""
+
+    def __init__(self, registry: Registry, vaults: Vaults, offload: Offload) -> None:
+        self._registry = registry
+        self._vaults = vaults
+        self._offload = offload
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, vault: str, id: str) -> None:
+        who = caller.of(req)
+        there = self._registry.enter(who.user, vault, "write")
+        asked = read_json(req, ResolveRequest, self._offload)
+        choice = Choice(asked.keep, asked.head, who.device, who.user, asked.candidate, asked.text)
+        versions = self._vaults.resolve(there, id, choice)
+        replies.send(resp, {"versions": [version.to_json() for version in versions]})

@@ -1,0 +1,144 @@
+"""Every refusal as RFC 9457 `application/problem+json`: one shape, and one table from the store's errors to codes."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import re
+import secrets
+from http import HTTPStatus
+
+import falcon
+import msgspec
+
+from handlers.bodies import Disconnected
+from handlers.problems import Problem
+from store import errors as store
+from sync.paths import BadPath
+
+log = logging.getLogger("gobi.http")
+
+# The nearest class wins, so that a subclass of StoreError can never be left without an answer.
+# fmt: off
+CODES: dict[type[Exception], str] = {
+    BadPath: "bad-path",
+    store.NotFound: "not-found",
+    store.Forbidden: "forbidden",
+    store.BadRequest: "bad-request",
+    store.BadCursor: "bad-cursor",
+    store.Stale: "conflict",
+    store.PathTaken: "path-taken",
+    store.NameTaken: "name-taken",
+    store.LastOwner: "last-owner",
+    store.HashMismatch: "hash-mismatch",
+    store.LengthMismatch: "length-mismatch",
+    store.TooLarge: "too-large",
+    store.CursorExpired: "cursor-expired",
+    store.Purged: "purged",
+    store.DiskFull: "disk-full",
+    store.MetadataFull: "metadata-full",
+    store.QuotaExceeded: "quota",
+    store.Unavailable: "store-unavailable",
+    store.BodyMissing: "internal",
+    store.StoreError: "internal",
+}
+# fmt: on
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def as_problem(error: Exception) -> Problem:
+    """The answer to an error of the store. Raises KeyError for any other exception."""
+    code = next(CODES[kind] for kind in type(error).__mro__ if kind in CODES)
+    problem = Problem(code, str(error))
+    match error:
+        case store.Stale():
+            problem.extras["head"] = error.head.to_json() if error.head else None
+        case store.PathTaken():
+            problem.extras["version"] = error.version.to_json()
+        case store.NotFound():
+            if error.head is not None:
+                problem.extras["head"] = error.head.to_json()
+            if error.missing is not None:
+                problem.extras["missing"] = error.missing
+        case store.Unavailable():
+            problem.headers["Retry-After"] = str(error.retry_after)
+    return problem
+
+
+def install(app: falcon.App[falcon.Request, falcon.Response]) -> None:
+    """Has every exception that leaves a handler answered in the one shape."""
+    app.add_error_handler(Exception, _internal)
+    app.add_error_handler(falcon.HTTPError, _from_falcon)
+    app.add_error_handler(Problem, _from_problem)
+    app.add_error_handler(store.StoreError, _from_store)
+    app.add_error_handler(BadPath, _from_store)
+    app.add_error_handler(Disconnected, _gone)
+
+
+def write(req: falcon.Request, resp: falcon.Response, problem: Problem) -> None:
+    status = HTTPStatus(problem.status)
+    resp.status = status
+    for name, value in problem.headers.items():
+        resp.set_header(name, value)
+    resp.content_type = "application/problem+json"
+    resp.stream = None
+    resp.data = msgspec.json.encode(
+        {
+            "type": "about:blank",
+            "title": status.phrase,
+            "status": status.value,
+            "detail": problem.detail,
+            "code": problem.code,
+            "request_id": request_id(req),
+            **problem.extras,
+        }
+    )
+
+
+def request_id(req: falcon.Request) -> str:
+    """The caller's own, if it is a sane one, or one made here; the same throughout the request."""
+    known: str | None = req.env.get("gobi.request_id")
+    if known is None:
+        given = req.get_header("X-Request-ID") or ""
+        known = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        req.env["gobi.request_id"] = known
+    return known
+
+
+def _from_problem(req: falcon.Request, resp: falcon.Response, error: Problem, _params: object) -> None:
+    write(req, resp, error)
+
+
+def _from_store(req: falcon.Request, resp: falcon.Response, error: Exception, _params: object) -> None:
+    problem = as_problem(error)
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("%s %s failed: %s (request %s)", req.method, req.path, error, request_id(req))
+    write(req, resp, problem)
+
+
+def _from_falcon(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, _params: object) -> None:
+    """What Falcon itself refuses: an unknown address, a method that an address does not have, a malformed request."""
+    match error:
+        case falcon.HTTPNotFound():
+            problem = Problem("not-found", "there is nothing at this address")
+        case falcon.HTTPMethodNotAllowed():
+            problem = Problem("method-not-allowed", f"{req.method} is not for this address: see Allow for what is")
+        case _ if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+            problem = Problem("bad-request", error.description or error.title or "the request is malformed")
+        case _:
+            _internal(req, resp, error, _params)
+            return
+    problem.headers |= dict(error.headers or {})
+    write(req, resp, problem)
+
+
+def _internal(req: falcon.Request, resp: falcon.Response, error: Exception, _params: object) -> None:
+    log.error("%s %s failed (request %s)", req.method, req.path, request_id(req), exc_info=error)
+    write(req, resp, Problem("internal", "the server failed at this; its log has the reason under this request_id"))
+
+
+def _gone(req: falcon.Request, _resp: falcon.Response, _error: Disconnected, _params: object) -> None:
+    log.info("%s %s was cut off by the client (request %s)", req.method, req.path, request_id(req))
+    # gunicorn closes the connection on this and does not mind.
+    raise ConnectionResetError(errno.ECONNRESET, "the client went away")

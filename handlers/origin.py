@@ -1,0 +1,60 @@
+"""Where a request comes from: which address, and whose web page."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+
+import falcon
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def client_address(req: falcon.Request, trusted: Sequence[Network]) -> str:
+    """The address that a request came from; behind trusted proxies, the one they name.
+
+    X-Forwarded-For is read from its end, where the nearest proxy wrote; what stands before the first address that is
+    not trusted may be anybody's invention. A peer on a Unix socket can only be a proxy.
+    """
+    address: str = req.env.get("REMOTE_ADDR", "")
+    hops = [hop.strip() for hop in (req.get_header("X-Forwarded-For") or "").split(",") if hop.strip()]
+    while hops and _is_trusted(address, trusted):
+        hop = hops.pop()
+        if _ip(hop) is None:
+            break
+        address = hop
+    return address
+
+
+def is_foreign(req: falcon.Request, public_url: str | None) -> bool:
+    """Whether a browser sent this from a page that is not this server's own (RFC 6454).
+
+    Its own are those of `public_url`, or else those under the address that the request itself was sent to.
+    """
+    origin = req.get_header("Origin")
+    if origin is None:
+        return False
+    own = public_url or f"{req.scheme}://{req.get_header('Host') or ''}"
+    return _without_port(origin.lower()) != _without_port(own.lower())
+
+
+def _without_port(origin: str) -> str:
+    """Without the port that the scheme has anyway: some write it and some do not."""
+    for scheme, port in (("http", ":80"), ("https", ":443")):
+        if origin.startswith(scheme + "://"):
+            return origin.removesuffix(port)
+    return origin
+
+
+def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:
+    ip = _ip(address)
+    if ip is None:
+        return True  # a Unix socket has no address
+    return any(ip in network for network in trusted)
+
+
+def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None

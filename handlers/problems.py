@@ -1,0 +1,53 @@
+"""What a refusal is, before it is written out: a code word of docs/protocol.md, section 2, and what goes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sync.model import Json
+
+STATUS: dict[str, int] = {
+    "bad-path": 400,
+    "bad-request": 400,
+    "bad-cursor": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "cross-origin": 403,
+    "not-found": 404,
+    "method-not-allowed": 405,
+    "name-taken": 409,
+    "path-taken": 409,
+    "last-owner": 409,
+    "cursor-expired": 410,
+    "purged": 410,
+    "conflict": 412,
+    "too-large": 413,
+    "encoded-body": 415,
+    "bad-range": 416,
+    "hash-mismatch": 422,
+    "length-mismatch": 422,
+    "base-required": 428,
+    "slow-down": 429,
+    "internal": 500,
+    "store-unavailable": 503,
+    "disk-full": 507,
+    "metadata-full": 507,
+    "quota": 507,
+}
+
+
+class Problem(Exception):
+    """An answer that is a refusal. `detail` is for people; `extras` are further fields of the problem's JSON."""
+
+    def __init__(
+        self, code: str, detail: str, *, headers: Mapping[str, str] | None = None, extras: Json | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.extras = extras or {}
+
+    @property
+    def status(self) -> int:
+        return STATUS[self.code]

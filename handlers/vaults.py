@@ -1,0 +1,94 @@
+"""Vaults and their members (docs/protocol.md, section 3)."""
+
+from __future__ import annotations
+
+import falcon
+from msgspec import Struct
+
+from handlers import caller, params, replies
+from handlers.bodies import read_json
+from handlers.problems import Problem
+from store.base import Vault as Stored
+from store.offload import Offload
+from store.reader import Reader
+from store.registry import Registry
+from sync.model import Json
+
+
+class Vaults:
+    """/v1/vaults"""
+
+    def __init__(self, registry: Registry, reader: Reader) -> None:
+        self._registry = registry
+        self._reader = reader
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        user = caller.of(req).user
+        rows = [entry(self._reader, vault, user) for vault in self._registry.of(user)]
+        replies.send(resp, {"vaults": rows})
+
+
+class Vault:
+    """/v1/vaults/{vault}"""
+
+    def __init__(self, registry: Registry, reader: Reader, quota: int) -> None:
+        self._registry = registry
+        self._reader = reader
+        self._quota = quota
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
+        user = caller.of(req).user
+        there = self._registry.enter(user, vault)
+        row = entry(self._reader, there, user) | {
+            "epoch": there.epoch,
+            "conflicts": there.conflicts,
+            "members": dict(there.members),
+            "quota": self._quota,
+            "stored": there.stored,
+        }
+        replies.send(resp, row)
+
+    def on_put(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
+        user = caller.of(req).user
+        there, made = self._registry.create(user, vault)
+        replies.send(resp, entry(self._reader, there, user), falcon.HTTP_201 if made else falcon.HTTP_200)
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
+        there = self._registry.enter(caller.of(req).user, vault, "owner")
+        if params.query(req).get("confirm") != there.name:
+            raise Problem("bad-request", f"this removes the vault and its history: confirm with ?confirm={there.name}")
+        self._registry.remove(there)
+        resp.status = falcon.HTTP_204
+
+
+class MemberRequest(Struct):
+    role: str
+
+
+class Member:
+    """/v1/vaults/{vault}/members/{user}"""
+
+    def __init__(self, registry: Registry, offload: Offload) -> None:
+        self._registry = registry
+        self._offload = offload
+
+    def on_put(self, req: falcon.Request, resp: falcon.Response, vault: str, user: str) -> None:
+        there = self._registry.enter(caller.of(req).user, vault, "owner")
+        role = read_json(req, MemberRequest, self._offload).role
+        self._registry.set_member(there, user, role)
+        replies.send(resp, {"user": user, "role": role})
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, vault: str, user: str) -> None:
+        there = self._registry.enter(caller.of(req).user, vault, "owner")
+        self._registry.remove_member(there, user)
+        resp.status = falcon.HTTP_204
+
+
+def entry(reader: Reader, vault: Stored, user: str) -> Json:
+    return {
+        "name": vault.name,
+        "role": vault.members.get(user),
+        "cursor": str(reader.cursor(vault)),
+        "files": vault.files,
+        "bytes": vault.bytes,
+    }

@@ -1,0 +1,89 @@
+"""Between the WSGI server and the application: deadlines on the socket, and the end of a request that was not read.
+
+A refusal that comes before the body was read has to reach a client that is still sending. If the connection were just
+closed, the unread bytes would make the system send a reset, and that destroys the answer on its way (RFC 9112, section
+9.6). So: answer, say that nothing more will come, throw away what still arrives for a moment, close.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from handlers.bodies import RequestBody
+
+LINGER_S = 2.0
+LINGER_BYTES = 32 << 20
+# A piece of 256 KiB may take this much longer to be sent than a wait for a single byte may last.
+SLOW_READER = 4
+# So much the server discards by itself before the next request.
+SMALL = 64 << 10
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+
+class Wire:
+    """The outermost layer of the application. `stall_s`: how long a client may stand still in a request."""
+
+    def __init__(self, app: Application, stall_s: float) -> None:
+        self._app = app
+        self._stall_s = stall_s
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        body = environ["gobi.body"] = RequestBody(environ, self._stall_s)
+        sock = environ.get("gunicorn.socket")
+        if sock is None:
+            return self._app(environ, start_response)
+        sock.settimeout(self._stall_s * SLOW_READER)
+        closing = False
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> object:
+            nonlocal closing
+            polite = status < "4" and body.length is not None and body.length <= SMALL
+            if not body.finished and not polite:
+                closing = True
+                start_response.__self__.force_close()  # type: ignore[attr-defined]  # gunicorn's own word for it
+            return start_response(status, headers, exc_info)
+
+        answer = self._app(environ, start)
+        return _Answer(answer, lambda: linger(sock) if closing else sock.settimeout(None))
+
+
+class _Answer:
+    """The response's body; `after` runs once it was sent, or will not be."""
+
+    def __init__(self, inner: Iterable[bytes], after: Callable[[], None]) -> None:
+        self._inner = inner
+        self._after = after
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._inner)
+
+    def close(self) -> None:
+        close = getattr(self._inner, "close", None)
+        try:
+            if close is not None:
+                close()
+        finally:
+            self._after()
+
+
+def linger(sock: socket.socket) -> None:
+    """Ends the sending side and discards what arrives, until the client has closed its own or `LINGER_S` passed."""
+    deadline = time.monotonic() + LINGER_S
+    discarded = 0
+    try:
+        sock.shutdown(socket.SHUT_WR)
+        while discarded < LINGER_BYTES and (left := deadline - time.monotonic()) > 0:
+            sock.settimeout(left)
+            piece = sock.recv(1 << 16)
+            if not piece:
+                return
+            discarded += len(piece)
+            time.sleep(0)  # gevent never yields by itself while data is ready
+    except OSError:  # it is gone already, or slow: either way this is the end
+        return

@@ -1,0 +1,61 @@
+"""What the server's commands share: `--env-file`, and errors as one line with an exit code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ops.settings import Settings, load
+from ops.storage import become_owner, open_metadata, prepare_folder
+from store.base import Metadata
+from store.errors import Full, StoreError, Unavailable
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+REFUSED, OUT_OF_REACH = 2, 69
+
+
+class Refusal(Exception):
+    """What a command cannot do, in words for a person."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class ServerCommand(click.Command):
+    """Turns what the store refuses into one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except StoreError as error:
+            raise Refusal(str(error), OUT_OF_REACH if isinstance(error, Unavailable | Full) else REFUSED) from None
+
+
+def env_file_option(command: F) -> F:
+    option: Callable[[F], F] = click.option(
+        "--env-file",
+        metavar="F",
+        type=click.Path(path_type=Path),
+        help="Read settings there instead of /etc/gobi/gobi.env.",
+    )
+    return option(command)
+
+
+@contextmanager
+def opened(env_file: Path | None) -> Iterator[tuple[Settings, Metadata]]:
+    """The settings and the database they name, beside a running server or without one."""
+    settings = load(os.environ, env_file)
+    become_owner(settings.data_dir)
+    prepare_folder(settings.data_dir)
+    metadata = open_metadata(settings)
+    try:
+        yield settings, metadata
+    finally:
+        metadata.close()

@@ -1,0 +1,56 @@
+# ruff: noqa: E402, ANN401  # nothing may be imported before the patching; gunicorn has no types
+from gevent import monkey
+
+monkey.patch_all()
+
+"""How gunicorn runs gobi. `gobi serve` starts it; the settings come from the environment."""
+
+import os
+import ssl
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from ops import logs
+from ops.settings import parse
+
+_settings = parse(os.environ)
+
+wsgi_app = "gobi:get_app()"
+bind = _settings.listen
+workers = _settings.workers
+worker_class = "ops.worker.Worker"
+worker_connections = 1_000
+# Also the deadline for a request's head, however slowly it comes.
+keepalive = 30
+graceful_timeout = 10
+timeout = 30
+# A path of 1,024 bytes has up to 3,072 when percent-encoded, and `after=` may be another one.
+limit_request_line = 8_190
+limit_request_fields = 64
+# Whose X-Forwarded-Proto counts.
+forwarded_allow_ips = ",".join(map(str, _settings.trusted_proxies))
+umask = 0o077
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  # a heartbeat, not on an SD card
+control_socket_disable = True
+accesslog = None
+logconfig_dict = logs.configuration(_settings.log_level, _settings.log_format)
+
+if _settings.tls_cert is not None:
+    certfile = str(_settings.tls_cert)
+    keyfile = str(_settings.tls_key)
+
+
+def ssl_context(_config: Any, default_factory: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    """TLS 1.2 or later. The handshake is left to ops.worker, which gives it a deadline."""
+    context = default_factory()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    wrap_later: Any = partial(context.wrap_socket, do_handshake_on_connect=False)
+    context.wrap_socket = wrap_later  # type: ignore[method-assign]
+    return context
+
+
+def when_ready(server: Any) -> None:
+    """Tells whoever started it where it listens."""
+    for listener in server.LISTENERS:
+        print(f"gobi is listening on {listener}", flush=True)  # noqa: T201  # for people, and for tests

@@ -1,0 +1,78 @@
+"""`gobi serve`: looks at everything that would go wrong, then becomes gunicorn."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from ops.commands import ServerCommand, env_file_option
+from ops.settings import PREFIX, Settings, SettingsError, gather, parse, unknown
+from ops.storage import become_owner, open_bodies, open_metadata, prepare_folder
+
+
+@click.command(cls=ServerCommand, epilog="\b\nExample:\n  GOBI_DATA_DIR=/srv/gobi gobi serve")
+@env_file_option
+def serve(env_file: Path | None) -> None:
+    """Run the server until it is stopped.
+
+    The settings come from the environment, and from /etc/gobi/gobi.env or --env-file for what is not set there.
+    """
+    variables = gather(os.environ, env_file)
+    settings = parse(variables)
+    for name in unknown(variables):
+        click.echo(f"gobi: {name} is no setting and is ignored; is it spelled right?", err=True)
+    become_owner(settings.data_dir)
+    prepare_folder(settings.data_dir)
+    _check_tls(settings)
+    _check_address(settings.listen)
+    open_metadata(settings).close()
+    open_bodies(settings).sweep()
+    _become_gunicorn(variables)
+
+
+def _check_tls(settings: Settings) -> None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key, lambda: b"")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        raise SettingsError(
+            f"GOBI_TLS_CERT and GOBI_TLS_KEY: cannot use {settings.tls_cert} with {settings.tls_key} ({reason}): name "
+            "a certificate and its key, in PEM, without a password, that this user may read"
+        ) from None
+
+
+def _check_address(listen: str) -> None:
+    """gunicorn would try for five seconds before it says anything."""
+    if listen.startswith("unix:"):
+        folder = os.path.dirname(listen.removeprefix("unix:"))
+        if not os.access(folder, os.W_OK):
+            raise SettingsError(f"GOBI_LISTEN: cannot make a socket in {folder}: name a folder that exists, writable")
+        return
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise SettingsError(
+            f"GOBI_LISTEN: cannot listen on {listen} ({error.strerror}): stop what listens there, or name another"
+        ) from None
+
+
+def _become_gunicorn(variables: dict[str, str]) -> NoReturn:
+    """From the root folder and with a safe path: gunicorn imports from the folder it was started in, and a synced
+    folder may well hold a `store.py`."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    environ |= variables | {"PYTHONSAFEPATH": "1"}
+    os.chdir("/")
+    os.execve(sys.executable, [sys.executable, "-m", "gunicorn", "--config", "python:ops.gunicorn_conf"], environ)  # noqa: S606  # no shell is wanted

@@ -1,0 +1,81 @@
+"""`gobi vault`: which vaults there are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from ops.commands import ServerCommand, env_file_option, opened
+from ops.storage import open_bodies
+from store.base import Vault
+from store.errors import NameTaken, NotFound
+from store.registry import Registry
+from sync.model import Json
+
+
+def _example(text: str) -> str:
+    return "\b\nExample:\n  " + text
+
+
+@click.group()
+def vault() -> None:
+    """Vaults."""
+
+
+@vault.command("list", cls=ServerCommand, epilog=_example("gobi vault list --json"))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@env_file_option
+def list_vaults(as_json: bool, env_file: Path | None) -> None:
+    """List all vaults, by name, with what they hold and who may enter."""
+    with opened(env_file) as (settings, metadata):
+        vaults = Registry(metadata, open_bodies(settings)).all()
+    if as_json:
+        click.echo(json.dumps({"vaults": [_as_json(one) for one in vaults]}))
+        return
+    for one in vaults:
+        members = ", ".join(f"{name} ({role})" for name, role in sorted(one.members.items()))
+        click.echo(f"{one.name}: {one.files} files, {one.bytes} bytes, {one.conflicts} open conflicts; {members}")
+    if not vaults:
+        click.echo("No vault yet. Make one: gobi vault create NAME --owner USER")
+
+
+@vault.command(cls=ServerCommand, epilog=_example("gobi vault create notes --owner me"))
+@click.argument("name")
+@click.option("--owner", required=True, metavar="USER", help="Who may do everything in it.")
+@env_file_option
+def create(name: str, owner: str, env_file: Path | None) -> None:
+    """Make a vault."""
+    with opened(env_file) as (settings, metadata):
+        _, made = Registry(metadata, open_bodies(settings)).create(owner, name)
+    if not made:
+        raise NameTaken(f"there is a vault {name} already: choose another name")
+    click.echo(f"Made the vault {name}. Its owner is {owner}.")
+
+
+@vault.command(cls=ServerCommand, epilog=_example("gobi vault remove notes --yes"))
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do it: the vault with its whole history is gone then.")
+@env_file_option
+def remove(name: str, yes: bool, env_file: Path | None) -> None:
+    """Remove a vault, its history and its conflicts. What lies in people's folders stays."""
+    with opened(env_file) as (settings, metadata):
+        there = metadata.vault(name)
+        if there is None:
+            raise NotFound(f"there is no vault {name}: gobi vault list shows all")
+        if not yes:
+            raise click.UsageError(f"{name} holds {there.files} files and their history: add --yes to remove it")
+        Registry(metadata, open_bodies(settings)).remove(there)
+    click.echo(f"Removed the vault {name}.")
+
+
+def _as_json(one: Vault) -> Json:
+    return {
+        "name": one.name,
+        "members": dict(one.members),
+        "files": one.files,
+        "bytes": one.bytes,
+        "stored": one.stored,
+        "conflicts": one.conflicts,
+    }

@@ -1,0 +1,67 @@
+"""The log of one path, written as text, and what a client may say about it.
+
+`10:A 20:B 30:-` is a log: at stamp 10 the bytes A were put, at 20 the bytes B, at 30 the file was deleted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from sync.model import Change, ChangeKind, Version
+from sync.plan import Facts
+
+PATH = "notes/today.md"
+
+
+def hash_of(letter: str) -> str:
+    return hashlib.sha256(letter.encode()).hexdigest()
+
+
+def version(stamp: int, letter: str, base: int | None = None) -> Version:
+    """A put of the letter's bytes, or a tombstone for `-`."""
+    if letter == "-":
+        return Version(PATH, "delete", stamp, base, None, 0, None, "desktop", "me")
+    return Version(PATH, "put", stamp, base, hash_of(letter), 1, None, "desktop", "me")
+
+
+def report(
+    kind: ChangeKind, letter: str | None = None, *, base: int | None = None, sent: str = "", path: str = PATH
+) -> Change:
+    """What a client says of the path; `sent` has a letter for every body that it sent without an answer."""
+    digest = hash_of(letter) if letter else None
+    return Change(path, kind, base, digest, 1 if letter else 0, None, tuple(hash_of(one) for one in sent))
+
+
+@dataclass(frozen=True)
+class Log:
+    """What the server has of the path. `purged`: the vault's purge mark."""
+
+    versions: tuple[Version, ...]
+    purged: int = 0
+
+    @classmethod
+    def of(cls, text: str, purged: int = 0) -> Log:
+        versions: list[Version] = []
+        for word in text.split():
+            stamp, _, letter = word.partition(":")
+            versions.append(version(int(stamp), letter, versions[-1].stamp if versions else None))
+        return cls(tuple(versions), purged)
+
+    @property
+    def head(self) -> Version | None:
+        return self.versions[-1] if self.versions else None
+
+    def facts(self, change: Change | None) -> Facts:
+        """The protocol's words, taken literally (docs/protocol.md, section 5, "First the server settles the base")."""
+        if change is None:
+            return Facts(self.head, None, self.purged)
+        named = {change.hash, *change.sent}
+        newer = [one for one in self.versions if one.stamp > (change.base or 0) and one.live and one.hash in named]
+        if newer:
+            return Facts(self.head, newer[-1], self.purged)
+        base = next((one for one in self.versions if one.stamp == change.base), None)
+        return Facts(self.head, base, self.purged)
+
+    def knows(self, digest: str | None) -> bool:
+        return any(one.hash == digest for one in self.versions if one.live)
