@@ -138,7 +138,7 @@ class Engine:
         report.renamed += len(renamed)
         report.uploaded += len(work.uploaded) - len(renamed)
         report.deleted_there += len(work.deleted) - len(renamed)
-        report.files = len(work.view.entries)
+        report.files = sum(record.stamp is not None for record in records.values())
         report.skipped = work.view.skipped
         report.conflicts = sorted((path, one.conflict) for path, one in records.items() if one.conflict)
         report.refused = sorted([(one.path, one.why) for one in kept if one.refused] + list(work.view.held.items()))

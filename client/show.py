@@ -31,9 +31,9 @@ def report_lines(report: Report, place: str) -> Iterator[str]:
         _amount(report.deleted_here, "deleted here"),
         _amount(report.deleted_there, "deleted there"),
     ]
-    what = ", ".join(filter(None, done)) or "nothing to do"
+    what = ", ".join(filter(None, done)) or f"nothing to do ({_files(report.files)})"
     state = "In step" if report.in_step else "Not in step"
-    yield f"{state} with {place}: {what} ({_files(report.files)})"
+    yield f"{state} with {place}: {what}"
     yield from _needs(report.conflicts, report.refused, report.waiting)
     if report.skipped:
         yield f"{_files(len(report.skipped))} left out; gobi status lists them"

@@ -77,8 +77,7 @@ def _jobs(work: Work, actions: Iterable[Action]) -> tuple[list[Job], list[Job], 
             if unknown is not None:
                 work.wait(action, unknown)
             elif action.do == "conflict":
-                record = work.index.records.get(action.path)
-                conflicts.append(Job(action, record.stamp if record else None, body=False))
+                conflicts.append(Job(action, action.base, body=False))
             else:
                 if known is None:
                     known = {record.hash for record in work.index.records.values() if record.stamp is not None}

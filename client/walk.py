@@ -50,8 +50,10 @@ class _Walk:
         if not prefix:
             listing = [entry for entry in listing if entry.name.casefold() != STATE]
         for entry in listing:
-            path = prefix + entry.name
-            if self._is_name(entry.name, path):
+            name = entry.name
+            path = prefix + name
+            plain = name.isascii() and name.isprintable() and "\\" not in name and len(path) <= MAX_PATH_BYTES
+            if plain or self._may_be_synced(path):
                 try:
                     status = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
@@ -60,7 +62,7 @@ class _Walk:
                     self._skip(path, f"cannot be looked at: {error.strerror}")
                     continue
                 if stat.S_ISDIR(status.st_mode):
-                    folders.append(entry.name)
+                    folders.append(name)
                 elif self._ignore is None or not self._ignore.file(path):
                     self._file(path, status)
         for name in folders:
@@ -68,10 +70,7 @@ class _Walk:
             if self._ignore is None or not self._ignore.folder(path):
                 self._descend(descriptor, name, path)
 
-    def _is_name(self, name: str, path: str) -> bool:
-        """Whether a file of this name may be synced. Ordinary names are settled fast."""
-        if name.isascii() and name.isprintable() and "\\" not in name and len(path) <= MAX_PATH_BYTES:
-            return True
+    def _may_be_synced(self, path: str) -> bool:
         try:
             check_path(path)
         except BadPath as error:

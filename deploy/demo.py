@@ -75,20 +75,17 @@ def show_two_folders(url: str) -> None:
         )
 
     _say("The laptop writes; the desktop receives")
-    for path, text in {
-        "today.md": f"Written on the laptop at {time.strftime('%H:%M:%S')}.\n",
-        "ideas/garden.md": "Tomatoes along the south wall.\n",
-        "ideas/boat.md": "Not this year.\n",
-    }.items():
-        (laptop / path).parent.mkdir(exist_ok=True)
-        (laptop / path).write_text(text)
+    _shell(f"mkdir -p {_short(laptop)}/ideas")
+    now = time.strftime("%H:%M:%S")
+    _shell(f"echo '{now} Written on the laptop.' > {_short(laptop)}/today.md")
+    _shell(f"echo '{now} Tomatoes along the south wall.' > {_short(laptop)}/ideas/garden.md")
+    _shell(f"echo '{now} A boat? Not this year.' > {_short(laptop)}/ideas/boat.md")
     _gobi("sync", laptop)
     _gobi("sync", desktop)
 
     _say("The desktop edits one file, renames another and deletes a third; the laptop follows")
-    with (desktop / "today.md").open("a") as file:
-        file.write("Continued on the desktop.\n")
-    (desktop / "ideas" / "garden.md").rename(desktop / "ideas" / "kitchen-garden.md")
+    _shell(f"echo '{now} Continued on the desktop.' >> {_short(desktop)}/today.md")
+    _shell(f"mv {_short(desktop)}/ideas/garden.md {_short(desktop)}/ideas/kitchen.md")
     _gobi("rm", desktop, "ideas/boat.md")
     _gobi("sync", desktop)
     _gobi("sync", laptop)
@@ -114,9 +111,13 @@ def _gobi(*arguments: str | Path) -> None:
     _run(GOBI, *arguments)
 
 
+def _shell(line: str) -> None:
+    print(f"$ {line}", flush=True)
+    subprocess.run(["/bin/sh", "-c", line], check=True)
+
+
 def _run(*command: str | Path) -> None:
-    shown = " ".join(shlex.quote(_short(word)) for word in command)
-    print(f"$ {shown}", flush=True)
+    print("$ " + " ".join(shlex.quote(_short(word)) for word in command), flush=True)
     done = subprocess.run([str(word) for word in command], check=False, stdout=subprocess.PIPE, text=True)
     for line in done.stdout.splitlines():
         print(f"  {line.replace(f'{HERE}{os.sep}', '')}", flush=True)

@@ -93,7 +93,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a client is to do about one path. `base` matters to `upload`: the present head's stamp, or None."""
+    """What a client is to do about one path.
+
+    `base` goes with what is sent: for `upload` the present head's stamp, for `conflict` the settled base's, or None.
+    """
 
     do: Verb
     path: str
@@ -103,7 +106,7 @@ class Action:
     def to_json(self) -> Json:
         head = self.head.to_json() if self.head else None
         row: Json = {"do": self.do, "path": self.path, "head": head}
-        if self.do == "upload":
+        if self.do in ("upload", "conflict"):
             row["base"] = self.base
         return row
 

@@ -95,8 +95,16 @@ def plan(change: Change | None, facts: Facts) -> Action | None:
         verb = "adopt"
     if verb is None:
         return None
-    base = facts.head.stamp if facts.head and verb == "upload" else None
-    return Action(verb, path, facts.head, base)
+    return Action(verb, path, facts.head, _base(verb, change, facts))
+
+
+def _base(verb: Verb, change: Change | None, facts: Facts) -> int | None:
+    """What the client is to name as the base of what it sends: what its bytes were made from, as far as is known."""
+    if verb == "upload":
+        return facts.head.stamp if facts.head else None
+    if verb == "conflict" and change is not None:
+        return facts.base.stamp if facts.base else change.base
+    return None
 
 
 def _local(change: Change | None, facts: Facts) -> Local:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable
-from types import TracebackType
+from dataclasses import dataclass
 from typing import Literal, Self
 
 Direction = Literal["up", "down"]
@@ -17,23 +18,24 @@ class Proxy:
     def __init__(self, port: int) -> None:
         self._target = ("127.0.0.1", port)
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._rules: list[_Rule] = []
         self._lock = threading.Lock()
-        self.passed: dict[Direction, int] = {"up": 0, "down": 0}
+        self._passed: dict[Direction, int] = {"up": 0, "down": 0}
+        self._threads: list[threading.Thread] = []
+        self._open: set[socket.socket] = set()
 
     def cut_after(self, direction: Direction, count: int) -> None:
         """Cuts the connection that carries byte `count` from now on in this direction; later ones live."""
         self._add(direction, count, None)
 
-    def call_after(self, direction: Direction, count: int, act: Callable[[], None]) -> None:
+    def call_after(self, direction: Direction, count: int, act: Callable[[], object]) -> None:
         """Calls `act` when byte `count` from now on has come, before it is passed on."""
         self._add(direction, count, act)
 
-    def _add(self, direction: Direction, count: int, act: Callable[[], None] | None) -> None:
+    def _add(self, direction: Direction, count: int, act: Callable[[], object] | None) -> None:
         with self._lock:
-            self._rules.append(_Rule(direction, self.passed[direction] + count, act))
+            self._rules.append(_Rule(direction, self._passed[direction] + count, act))
 
     @property
     def pending(self) -> int:
@@ -41,13 +43,24 @@ class Proxy:
         return len(self._rules)
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._spawn(self._accept)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._listener.close()
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        with self._lock:
+            for end in self._open:
+                _shut(end)
+        for thread in self._threads:
+            thread.join()
+        for end in (self._listener, *self._open):
+            end.close()
+
+    def _spawn(self, work: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _accept(self) -> None:
         while True:
@@ -60,8 +73,10 @@ class Proxy:
             except OSError:
                 client.close()
                 continue
-            for source, sink, direction in ((client, server, "up"), (server, client, "down")):
-                threading.Thread(target=self._carry, args=(source, sink, direction), daemon=True).start()
+            with self._lock:
+                self._open |= {client, server}
+            self._spawn(self._carry, client, server, "up")
+            self._spawn(self._carry, server, client, "down")
 
     def _carry(self, source: socket.socket, sink: socket.socket, direction: Direction) -> None:
         try:
@@ -74,20 +89,17 @@ class Proxy:
                 sink.shutdown(socket.SHUT_WR)
                 return
         except OSError:
-            pass
-        for end in (source, sink):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
+            pass  # the other direction was cut, or an end went away
+        _shut(source)
+        _shut(sink)
 
     def _pass(self, direction: Direction, data: bytes) -> int:
         """How many of these bytes may pass: all, or those before a cut."""
         with self._lock:
-            start = self.passed[direction]
-            self.passed[direction] += len(data)
-            due = [r for r in self._rules if r.direction == direction and r.at <= self.passed[direction]]
-            self._rules = [r for r in self._rules if r not in due]
+            start = self._passed[direction]
+            self._passed[direction] += len(data)
+            due = [rule for rule in self._rules if rule.direction == direction and rule.at <= self._passed[direction]]
+            self._rules = [rule for rule in self._rules if rule not in due]
         keep = len(data)
         for rule in due:
             if rule.act is not None:
@@ -97,8 +109,13 @@ class Proxy:
         return keep
 
 
+def _shut(end: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+
+
+@dataclass(frozen=True, eq=False)
 class _Rule:
-    def __init__(self, direction: Direction, at: int, act: Callable[[], None] | None) -> None:
-        self.direction = direction
-        self.at = at
-        self.act = act
+    direction: Direction
+    at: int
+    act: Callable[[], object] | None

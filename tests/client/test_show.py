@@ -26,7 +26,7 @@ def test_a_sync_with_nothing_to_do_is_one_line() -> None:
 def test_a_sync_says_what_went_each_way() -> None:
     report = Report(files=10_412, uploaded=2, bytes_up=14_000, downloaded=1, bytes_down=900, renamed=1, deleted_here=3)
     (line,) = report_lines(report, "notes")
-    assert line == ("In step with notes: 2 sent (14 kB), 1 received (900 B), 1 renamed, 3 deleted here (10,412 files)")
+    assert line == ("In step with notes: 2 sent (14 kB), 1 received (900 B), 1 renamed, 3 deleted here")
 
 
 def test_a_sync_lists_everything_that_needs_a_person() -> None:

@@ -1,0 +1,249 @@
+"""A gobi server in this process, and client.ports.Transport that calls it without a network: real SQLite, real bodies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from typing import BinaryIO
+
+from client.ports import Pushed, Result, ServerAway, ServerRefused, SyncAnswer
+from store.base import Vault
+from store.bodies import DiskBodies
+from store.bus import LocalBus
+from store.commit import Outcome
+from store.errors import (
+    BadCursor,
+    BodyMissing,
+    CursorExpired,
+    Forbidden,
+    HashMismatch,
+    NotFound,
+    PathTaken,
+    QuotaExceeded,
+    Stale,
+    StoreError,
+    TooLarge,
+)
+from store.reader import Reader
+from store.registry import Registry
+from store.settle import Choice
+from store.sqlite import SqliteMetadata
+from store.vaults import Vaults
+from sync.bundle import END, BundleReader, Entry, header, padding
+from sync.judge import Verdict, Write
+from sync.model import Change, Conflict, Cursor, Json, Version
+
+NAME = "notes"
+USER = "me"
+
+_REFUSALS: list[tuple[type[StoreError], int, str]] = [
+    (CursorExpired, 410, "cursor-expired"),
+    (BadCursor, 400, "bad-cursor"),
+    (NotFound, 404, "not-found"),
+    (Forbidden, 403, "forbidden"),
+    (Stale, 412, "conflict"),
+    (PathTaken, 409, "path-taken"),
+    (TooLarge, 413, "too-large"),
+    (HashMismatch, 422, "hash-mismatch"),
+    (QuotaExceeded, 507, "quota"),
+    (BodyMissing, 500, "internal"),
+]
+
+
+class Server:
+    """One vault. `now` is its database's clock in µs: a tick a reading, unless a test sets it."""
+
+    def __init__(self, folder: Path, **limits: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.now = count(1_800_000_000_000_000, 1000)
+        self.metadata = SqliteMetadata(folder / "metadata.db", now=lambda: next(self.now))
+        self.bodies = DiskBodies(folder / "bodies")
+        self.vaults = Vaults(self.metadata, self.bodies, LocalBus(), **limits)
+        self.reader = Reader(self.metadata, self.bodies)
+        self.registry = Registry(self.metadata, self.bodies)
+        if not self.metadata.users():
+            self.metadata.add_user(USER, "")
+            self.registry.create(USER, NAME)
+
+    @property
+    def vault(self) -> Vault:
+        return self.registry.enter(USER, NAME)
+
+    def files(self) -> dict[str, bytes]:
+        """The live files and their bytes."""
+        versions = self.reader.listing(self.vault, "", "", 100_000)[0]
+        return {version.path: self.body(version) for version in versions}
+
+    def body(self, version: Version) -> bytes:
+        assert version.hash is not None
+        with self.reader.open(self.vault, version.hash) as file:
+            return file.read()
+
+    def history(self, path: str) -> list[bytes | None]:
+        """What stood at the path, newest first; None for a deletion."""
+        versions = self.reader.history(self.vault, path, None, 1000)[0]
+        return [self.body(version) if version.live else None for version in versions]
+
+    def conflicts(self) -> list[Conflict]:
+        return self.reader.conflicts(self.vault)
+
+    def resolve(self, keep: str) -> None:
+        """Settles the only open conflict."""
+        (conflict,) = self.conflicts()
+        head = self.metadata.heads(self.vault.id, [conflict.path])[conflict.path]
+        self.vaults.resolve(self.vault, conflict.id, Choice(keep, head.stamp, "page", USER))
+
+    def put(self, path: str, content: bytes, device: str = "elsewhere") -> Version:
+        """A new version on top of whatever is there."""
+        head = self.metadata.heads(self.vault.id, [path]).get(path)
+        write = Write(path, "put", head.stamp if head else None, device, USER)
+        outcome = self.vaults.put(self.vault, write, [content], length=len(content), hash=None)
+        assert outcome.version is not None
+        return outcome.version
+
+    def delete(self, path: str, device: str = "elsewhere") -> None:
+        head = self.metadata.heads(self.vault.id, [path])[path]
+        self.vaults.delete(self.vault, Write(path, "delete", head.stamp, device, USER))
+
+    def transport(self, device: str) -> Direct:
+        return Direct(self, device)
+
+
+class Direct:
+    """`meddle` is called with (method, "before" | "after") around every request: it may raise, or change the world."""
+
+    def __init__(self, server: Server, device: str) -> None:
+        self.server = server
+        self.device = device
+        self.meddle: Callable[[str, str], None] = lambda method, when: None
+        self.spoil: Callable[[Version, bytes], bytes] = lambda version, body: body
+        self.calls: list[str] = []
+        self.pushed: list[Change] = []
+        self.pulled: list[str] = []
+
+    def sync(self, cursor: str, changes: Sequence[Change], last: bool, limit: int) -> SyncAnswer:
+        with self._request("sync"):
+            reader = self.server.reader
+            wire = [json.loads(json.dumps(change.to_json())) for change in changes]
+            reported = [_change(row) for row in wire]
+            answer = reader.sync(self.server.vault, reader.parse_cursor(cursor), reported, last, limit)
+        return SyncAnswer(answer.actions, str(answer.cursor), answer.more)
+
+    def push(self, changes: Sequence[Change], bodies: dict[str, bytes], keep: bool) -> Pushed:
+        with self._request("push"):
+            self.pushed += changes
+            pushed = self.server.vaults.push(
+                self._writable(), [_bundle(changes, bodies)], device=self.device, user=USER, keep=keep
+            )
+        results = [
+            Result(one.path, one.status, one.version, self._conflict(one.conflict), one.code, one.head)
+            for one in pushed.results
+        ]
+        return Pushed(results, self._cursor(pushed.after), self._cursor(pushed.cursor))
+
+    def put(self, change: Change, body: BinaryIO, keep: bool) -> Pushed:
+        try:
+            with self._request("put"):
+                self.pushed.append(change)
+                write = Write(change.path, "put", change.base, self.device, USER, mtime=change.mtime, keep=keep)
+                chunks = iter(lambda: body.read(1 << 18), b"")
+                outcome = self.server.vaults.put(
+                    self._writable(), write, chunks, length=change.size, hash=change.hash
+                )
+        except ServerRefused as no:
+            if no.status in (401, 403, 404):
+                raise
+            cause = no.__cause__
+            head = getattr(cause, "head", None) or getattr(cause, "version", None)
+            return Pushed([Result(change.path, "rejected", code=no.code, head=head)], None, None)
+        return self._put_result(change, outcome)
+
+    def _put_result(self, change: Change, outcome: Outcome) -> Pushed:
+        if outcome.verdict is Verdict.KEEP:
+            return Pushed([Result(change.path, "conflict", conflict=self._conflict(outcome.conflict))], None, None)
+        result = Result(change.path, "stored", outcome.version)
+        return Pushed([result], self._cursor(outcome.after), self._cursor(outcome.cursor))
+
+    def pull(self, wanted: Sequence[Version]) -> Iterator[tuple[Version, Iterator[bytes]]]:
+        with self._request("pull"):
+            self.pulled += [version.path for version in wanted]
+            _, pieces = self.server.reader.pull(self.server.vault, [(one.path, one.stamp) for one in wanted])
+        try:
+            reader = BundleReader(max_entries=len(wanted), max_total=1 << 30)
+            entries = (event for piece in pieces for event in reader.feed(piece))
+            for version, entry in zip(wanted, entries, strict=False):
+                self.meddle("body", "before")
+                assert isinstance(entry, Entry)
+                assert entry.body is not None, "tests with large bodies fetch them alone"
+                yield version, iter([self.spoil(version, entry.body)])
+        except BodyMissing as error:
+            raise ServerAway("the answer was cut off") from error
+
+    def get(self, version: Version) -> Iterator[bytes]:
+        with self._request("get"):
+            self.pulled.append(version.path)
+            assert version.hash is not None
+            file = self.server.reader.open(self.server.vault, version.hash)
+        with file:
+            for piece in iter(lambda: file.read(1 << 18), b""):
+                self.meddle("body", "before")
+                yield self.spoil(version, piece)
+
+    def vault(self) -> Json:
+        with self._request("vault"):
+            vault = self.server.vault
+        return {"name": vault.name, "files": vault.files, "bytes": vault.bytes}
+
+    def conflicts(self) -> list[Json]:
+        return self.server.reader.conflict_json(self.server.vault, self.server.conflicts())
+
+    def _writable(self) -> Vault:
+        return self.server.registry.enter(USER, NAME, "write")
+
+    def _conflict(self, conflict: Conflict | None) -> Json | None:
+        return self.server.reader.conflict_json(self.server.vault, [conflict])[0] if conflict else None
+
+    def _cursor(self, stamp: int | None) -> str | None:
+        return str(Cursor(self.server.vault.epoch, stamp)) if stamp is not None else None
+
+    def _request(self, method: str) -> _Request:
+        self.calls.append(method)
+        return _Request(self, method)
+
+
+class _Request:
+    """Meddles before and after, and turns the domain's errors into what HTTP makes of them."""
+
+    def __init__(self, transport: Direct, method: str) -> None:
+        self._transport = transport
+        self._method = method
+
+    def __enter__(self) -> None:
+        self._transport.meddle(self._method, "before")
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is None:
+            self._transport.meddle(self._method, "after")
+        elif isinstance(error, StoreError):
+            for kind, status, code in _REFUSALS:
+                if isinstance(error, kind):
+                    problem = {"missing": error.missing} if isinstance(error, NotFound) and error.missing else {}
+                    raise ServerRefused(status, code, str(error), problem) from error
+
+
+def _change(row: Json) -> Change:
+    sent = tuple(row.get("sent", ()))
+    return Change(row["path"], row["kind"], row["base"], row.get("hash"), row.get("size", 0), row.get("mtime"), sent)
+
+
+def _bundle(changes: Sequence[Change], bodies: dict[str, bytes]) -> bytes:
+    manifest = json.dumps({"changes": [change.to_json() for change in changes]}).encode()
+    parts = [header("manifest.json", len(manifest), 0), manifest, padding(len(manifest))]
+    for change in changes:
+        body = bodies.get(change.path)
+        if body is not None:
+            parts += [header(change.path, len(body), change.mtime), body, padding(len(body))]
+    return b"".join([*parts, END])

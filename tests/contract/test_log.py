@@ -1,0 +1,235 @@
+"""Reading a vault's log: the promises of store.base.Metadata."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from store.base import Metadata, Query, Vault
+from sync.model import Version
+from tests.contract.log import append, hash_of
+from tests.sync.one_path import Log, report
+
+# By UTF-8 bytes. By UTF-16 code units the last two would stand the other way round.
+BYTE_ORDER = ["A", "a", "a b", "a!", "a.b", "a/b", "a0", "b", "é", "日", "\uff21", "🌱"]
+
+
+def paths(versions: list[Version]) -> list[str]:
+    return [version.path for version in versions]
+
+
+# -- single versions
+
+
+def test_a_versions_every_field_comes_back(metadata: Metadata, vault: Vault) -> None:
+    written = append(metadata, vault.id, ("Bücher/日記 🌱.md", "A"), ("Bücher/日記 🌱.md", "-"))
+    assert metadata.changes(vault.id, 0, 10) == written
+    assert metadata.history(vault.id, "Bücher/日記 🌱.md", before=None, limit=10) == written[::-1]
+    assert metadata.find(vault.id, {(one.path, one.stamp) for one in written}) == {
+        (one.path, one.stamp): one for one in written
+    }
+
+
+def test_the_head_is_the_newest_version_tombstones_included(metadata: Metadata, vault: Vault) -> None:
+    append(metadata, vault.id, ("a", "A"), ("b", "B"))
+    edited, deleted = append(metadata, vault.id, ("a", "C"), ("b", "-"))
+    assert metadata.heads(vault.id, ["a", "b", "never"]) == {"a": edited, "b": deleted}
+    assert metadata.heads(vault.id, []) == {}
+
+
+def test_a_version_is_found_by_path_and_stamp_together(metadata: Metadata, vault: Vault) -> None:
+    a, b = append(metadata, vault.id, ("a", "A"), ("b", "B"))
+    assert metadata.find(vault.id, [("a", a.stamp), ("a", b.stamp), ("b", 1)]) == {("a", a.stamp): a}
+    assert metadata.find(vault.id, []) == {}
+
+
+def test_a_stamp_is_known_where_a_version_has_it(metadata: Metadata, vault: Vault) -> None:
+    (a,) = append(metadata, vault.id, ("a", "A"))
+    assert metadata.has_stamp(vault.id, a.stamp)
+    assert not metadata.has_stamp(vault.id, a.stamp - 1)
+
+
+def test_history_is_newest_first_in_pages(metadata: Metadata, vault: Vault) -> None:
+    one, _, two, three = append(metadata, vault.id, ("a", "A"), ("a/b", "X"), ("a", "-"), ("a", "B"))
+    assert metadata.history(vault.id, "a", before=None, limit=2) == [three, two]
+    assert metadata.history(vault.id, "a", before=two.stamp, limit=2) == [one]
+    assert metadata.history(vault.id, "a", before=one.stamp, limit=2) == []
+    assert metadata.history(vault.id, "never", before=None, limit=2) == []
+
+
+def test_no_vault_sees_another_ones_log(metadata: Metadata, vault: Vault) -> None:
+    other = metadata.create_vault("other", "me")
+    (mine,) = append(metadata, vault.id, ("a", "A"))
+    (theirs,) = append(metadata, other.id, ("a", "B"))
+    assert metadata.heads(vault.id, ["a"]) == {"a": mine}
+    assert metadata.find(vault.id, [("a", theirs.stamp)]) == {}
+    assert metadata.changes(vault.id, 0, 10) == [mine]
+    assert metadata.live(vault.id, at=theirs.stamp, limit=10) == [mine]
+    assert metadata.history(vault.id, "a", before=None, limit=10) == [mine]
+    facts = metadata.facts(vault.id, [Query("a", None, (hash_of("B"),))])["a"]
+    assert (facts.head, facts.base) == (mine, None)
+
+
+# -- changes
+
+
+def test_changes_come_in_stamp_order_after_the_cursor(metadata: Metadata, vault: Vault) -> None:
+    written = append(metadata, vault.id, ("b", "A"), ("a", "B"), ("b", "-"), ("c", "C"))
+    assert metadata.changes(vault.id, 0, 3) == written[:3]
+    assert metadata.changes(vault.id, written[1].stamp, 10) == written[2:]
+    assert metadata.changes(vault.id, written[-1].stamp, 10) == []
+
+
+# -- what lives
+
+
+def test_live_paths_come_in_byte_order_in_pages(metadata: Metadata, vault: Vault) -> None:
+    """Not in the order of UTF-16 code units, nor by any language's rules."""
+    assert sorted(BYTE_ORDER, key=str.encode) == BYTE_ORDER
+    last = append(metadata, vault.id, *((path, "A") for path in reversed(BYTE_ORDER)))[-1].stamp
+    assert paths(metadata.live(vault.id, at=last, limit=100)) == BYTE_ORDER
+    for limit in (1, 2, 3):
+        seen: list[str] = []
+        while page := metadata.live(vault.id, at=last, after=seen[-1] if seen else "", limit=limit):
+            assert len(page) <= limit
+            seen += paths(page)
+        assert seen == BYTE_ORDER
+
+
+def test_live_at_an_older_moment_is_what_stood_then(metadata: Metadata, vault: Vault) -> None:
+    a1, b1, c1 = append(metadata, vault.id, ("a", "A"), ("b", "B"), ("c", "C"))
+    a2, b2, d1 = append(metadata, vault.id, ("a", "a"), ("b", "-"), ("d", "D"))
+    (b3,) = append(metadata, vault.id, ("b", "again"))
+    moments = {
+        a1.stamp - 1: [],
+        a1.stamp: [a1],
+        c1.stamp: [a1, b1, c1],
+        a2.stamp: [a2, b1, c1],
+        b2.stamp: [a2, c1],
+        d1.stamp: [a2, c1, d1],
+        b3.stamp: [a2, b3, c1, d1],
+        b3.stamp + 10**9: [a2, b3, c1, d1],
+    }
+    for moment, stood in moments.items():
+        assert metadata.live(vault.id, at=moment, limit=10) == stood
+        assert metadata.live(vault.id, at=moment, limit=1) == stood[:1]
+
+
+PREFIXED = sorted(
+    ["100%/a", "100%/b", "100x/a", "a_b/x", "aXb/x", "notes", "notes.md", "notes/a", "notes0", "é/x", "é/y", "ê", "🌱", "🌱🌱"],
+    key=str.encode,
+)
+
+
+@pytest.mark.parametrize(
+    "prefix", ["", "100%", "100%/", "a_b", "a_", "notes", "notes/", "n", "é", "é/", "🌱", "\U0010ffff", "x", "%", "_", "NOTES"]
+)
+def test_a_prefix_means_its_very_letters(metadata: Metadata, vault: Vault, prefix: str) -> None:
+    """No letter of it is a wildcard, and capitals are letters of their own."""
+    last = append(metadata, vault.id, *((path, "A") for path in PREFIXED))[-1].stamp
+    matching = [path for path in PREFIXED if path.startswith(prefix)]
+    assert paths(metadata.live(vault.id, at=last, prefix=prefix, limit=100)) == matching
+    for cut in range(len(matching)):
+        after = matching[cut]
+        page = metadata.live(vault.id, at=last, after=after, prefix=prefix, limit=2)
+        assert paths(page) == matching[cut + 1 : cut + 3]
+    assert paths(metadata.live(vault.id, at=last, after="", prefix=prefix, limit=1)) == matching[:1]
+
+
+# -- a first listing
+
+
+def snapshot(metadata: Metadata, vault_id: str, at: int, limit: int) -> list[Version]:
+    after: str | None = ""
+    seen: list[Version] = []
+    while after is not None:
+        page, after = metadata.listing(vault_id, at=at, after=after, limit=limit)
+        assert len(page) <= limit
+        seen += page
+    return seen
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 5])
+def test_a_first_listing_has_every_live_head_once(metadata: Metadata, vault: Vault, limit: int) -> None:
+    written = append(metadata, vault.id, ("d", "D"), ("c", "-"), ("b", "B"), ("a", "A"), ("b", "b"), ("e", "E"), ("e", "-"))
+    assert snapshot(metadata, vault.id, written[-1].stamp, limit) == [written[3], written[4], written[0]]
+
+
+def test_a_first_listing_of_nothing_is_over_at_once(metadata: Metadata, vault: Vault) -> None:
+    assert metadata.listing(vault.id, at=0, after="", limit=1) == ([], None)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_what_changes_during_a_first_listing_comes_after_its_moment(
+    metadata: Metadata, vault: Vault, limit: int
+) -> None:
+    """A writer edits, deletes and adds while a reader pages: listing and later changes together are the whole truth."""
+    names = [f"{number:02}" for number in range(30)]
+    moment = append(metadata, vault.id, *((name, "A") for name in names))[-1].stamp
+    begun = threading.Event()
+
+    def write() -> None:
+        begun.wait(10)
+        for number, name in enumerate(names):
+            append(metadata, vault.id, (names[(number * 7) % 30], "-" if number % 3 else "B"), (f"{name}+", "new"))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    seen: dict[str, str | None] = {}
+    after: str | None = ""
+    while after is not None:
+        page, after = metadata.listing(vault.id, at=moment, after=after, limit=limit)
+        begun.set()
+        assert all(version.stamp <= moment for version in page)
+        assert not seen.keys() & set(paths(page))
+        seen.update((version.path, version.hash) for version in page)
+    writer.join()
+    for version in metadata.changes(vault.id, moment, 1000):
+        seen[version.path] = version.hash
+    now = metadata.live(vault.id, at=1 << 60, limit=1000)
+    assert {path: digest for path, digest in seen.items() if digest} == {one.path: one.hash for one in now}
+
+
+# -- the facts for a sync
+
+letters = st.sampled_from("AB-")
+logs = st.lists(st.tuples(st.sampled_from("pqr"), letters), max_size=12)
+asked = st.fixed_dictionaries(
+    {
+        path: st.tuples(st.integers(-1, 13), st.none() | st.sampled_from("AB"), st.text("AB", max_size=2))
+        for path in "pqrs"
+    }
+)
+
+
+@given(logs, asked)
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_facts_are_head_and_settled_base_of_every_path_asked(
+    metadata: Metadata,
+    changes: list[tuple[str, str]],
+    asked: dict[str, tuple[int, str | None, str]],
+) -> None:
+    """What the log's own words say, for bases that are known, unknown, older and newer, with and without hashes."""
+    there = metadata.vault("fresh")
+    if there is not None:
+        metadata.remove_vault(there.id)
+    vault = metadata.create_vault("fresh", "me")
+    metadata.set_purge_mark(vault.id, 7)
+    written = append(metadata, vault.id, *changes) if changes else []
+    first = written[0].stamp if written else 100
+    queries, expected = [], {}
+    for path, (index, letter, sent) in asked.items():
+        base = first + index if index >= 0 else None
+        change = report("put", letter, base=base, sent=sent, path=path)
+        hashes = tuple(one for one in (change.hash, *change.sent) if one)
+        queries.append(Query(path, base, hashes))
+        log = Log(tuple(version for version in written if version.path == path), purged=7)
+        expected[path] = log.facts(change)
+    assert metadata.facts(vault.id, queries) == expected
+
+
+def test_facts_about_nothing_are_none(metadata: Metadata, vault: Vault) -> None:
+    assert metadata.facts(vault.id, []) == {}

@@ -1,0 +1,198 @@
+"""People, vaults and who is in them: the promises of store.base.Metadata."""
+
+from __future__ import annotations
+
+import pytest
+
+from store.base import Metadata, Totals, User, Vault
+from store.errors import LastOwner, NameTaken, NotFound
+from sync.model import Candidate, Conflict
+from tests.contract.backends import Backend
+from tests.contract.log import append, hash_of
+
+
+def test_a_store_that_works_answers(metadata: Metadata) -> None:
+    metadata.ping()
+
+
+def test_the_secret_is_one_for_every_client_and_lasts(backend: Backend) -> None:
+    secret = backend.open().secret()
+    assert len(secret) == 32
+    assert backend.open().secret() == secret
+
+
+# -- people
+
+
+def test_a_user_is_there_once_added(metadata: Metadata) -> None:
+    metadata.add_user("anna", "$a$")
+    assert metadata.user("anna") == User("anna", "$a$")
+    assert metadata.user("nobody") is None
+    assert [user.name for user in metadata.users()] == ["anna", "me", "you"]
+
+
+def test_a_users_name_is_taken_once(metadata: Metadata) -> None:
+    with pytest.raises(NameTaken):
+        metadata.add_user("me", "$other$")
+    assert metadata.user("me") == User("me", "$hash of me$")
+
+
+def test_a_password_is_changed_for_those_who_exist(metadata: Metadata) -> None:
+    metadata.set_password("me", "$new$")
+    assert metadata.user("me") == User("me", "$new$")
+    with pytest.raises(NotFound):
+        metadata.set_password("nobody", "$new$")
+    assert metadata.user("nobody") is None
+
+
+def test_a_removed_user_is_out_of_every_vault(metadata: Metadata, vault: Vault) -> None:
+    metadata.set_member(vault.id, "you", "write")
+    metadata.remove_user("you")
+    assert metadata.user("you") is None
+    assert members(metadata) == {"me": "owner"}
+    metadata.add_user("you", "$again$")
+    assert metadata.vaults("you") == []
+    with pytest.raises(NotFound):
+        metadata.remove_user("nobody")
+
+
+def test_a_vaults_last_owner_cannot_be_removed_from_the_server(metadata: Metadata, vault: Vault) -> None:
+    metadata.set_member(vault.id, "you", "write")
+    with pytest.raises(LastOwner):
+        metadata.remove_user("me")
+    assert metadata.user("me") is not None
+    assert members(metadata) == {"me": "owner", "you": "write"}
+    metadata.set_member(vault.id, "you", "owner")
+    metadata.remove_user("me")
+    assert members(metadata) == {"you": "owner"}
+
+
+# -- vaults
+
+
+def members(metadata: Metadata) -> dict[str, str]:
+    there = metadata.vault("notes")
+    assert there is not None
+    return dict(there.members)
+
+
+def test_a_new_vault_is_empty_and_its_makers(metadata: Metadata) -> None:
+    made = metadata.create_vault("notes", "me")
+    assert made == metadata.vault("notes")
+    assert (made.name, made.members, made.clock, made.purge_mark) == ("notes", {"me": "owner"}, 0, 0)
+    assert (made.files, made.bytes, made.stored, made.conflicts) == (0, 0, 0, 0)
+    assert len(made.epoch) == 12
+    assert metadata.vault("other") is None
+
+
+def test_a_vaults_name_is_taken_once_on_a_server(metadata: Metadata, vault: Vault) -> None:
+    for user in ("me", "you"):
+        with pytest.raises(NameTaken):
+            metadata.create_vault("notes", user)
+    assert metadata.vault("notes") == vault
+
+
+def test_a_vault_needs_an_owner_who_exists(metadata: Metadata) -> None:
+    with pytest.raises(NotFound):
+        metadata.create_vault("notes", "nobody")
+    assert metadata.vault("notes") is None
+
+
+def test_vaults_are_listed_by_name_all_or_those_of_a_member(metadata: Metadata) -> None:
+    for name, owner in (("b", "me"), ("c", "you"), ("a", "me")):
+        metadata.create_vault(name, owner)
+    assert [vault.name for vault in metadata.vaults()] == ["a", "b", "c"]
+    assert [vault.name for vault in metadata.vaults("me")] == ["a", "b"]
+    assert metadata.vaults("nobody") == []
+
+
+def test_a_members_role_is_set_and_changed(metadata: Metadata, vault: Vault) -> None:
+    metadata.set_member(vault.id, "you", "read")
+    metadata.set_member(vault.id, "you", "read")
+    assert members(metadata) == {"me": "owner", "you": "read"}
+    metadata.set_member(vault.id, "you", "write")
+    assert members(metadata) == {"me": "owner", "you": "write"}
+
+
+def test_only_who_exists_becomes_a_member_of_what_exists(metadata: Metadata, vault: Vault) -> None:
+    with pytest.raises(NotFound):
+        metadata.set_member(vault.id, "nobody", "read")
+    metadata.remove_vault(vault.id)
+    with pytest.raises(NotFound):
+        metadata.set_member(vault.id, "you", "read")
+    with pytest.raises(NotFound):
+        metadata.remove_member(vault.id, "me")
+
+
+def test_a_member_is_removed_once(metadata: Metadata, vault: Vault) -> None:
+    metadata.set_member(vault.id, "you", "read")
+    metadata.remove_member(vault.id, "you")
+    assert members(metadata) == {"me": "owner"}
+    with pytest.raises(NotFound):
+        metadata.remove_member(vault.id, "you")
+
+
+def test_a_vault_keeps_an_owner(metadata: Metadata, vault: Vault) -> None:
+    """The last one is neither removed nor made less; with another owner both go."""
+    metadata.set_member(vault.id, "you", "write")
+    with pytest.raises(LastOwner):
+        metadata.remove_member(vault.id, "me")
+    with pytest.raises(LastOwner):
+        metadata.set_member(vault.id, "me", "write")
+    metadata.set_member(vault.id, "me", "owner")
+    assert members(metadata) == {"me": "owner", "you": "write"}
+    metadata.set_member(vault.id, "you", "owner")
+    metadata.set_member(vault.id, "me", "read")
+    assert members(metadata) == {"me": "read", "you": "owner"}
+
+
+def test_a_removed_vault_reads_as_an_empty_log(metadata: Metadata, vault: Vault) -> None:
+    put, _ = append(metadata, vault.id, ("a", "A"), ("b", "B"))
+    candidate = Candidate(1, "me", "laptop", hash_of("C"), 1, None, 1)
+    metadata.transact(vault.id, lambda tx: tx.save_conflict(Conflict("c1", "a", None, 1, (candidate,))))
+    metadata.remove_vault(vault.id)
+    assert metadata.vault("notes") is None
+    assert metadata.heads(vault.id, ["a"]) == {}
+    assert metadata.find(vault.id, [("a", put.stamp)]) == {}
+    assert not metadata.has_stamp(vault.id, put.stamp)
+    assert metadata.changes(vault.id, 0, 10) == []
+    assert metadata.live(vault.id, at=put.stamp, limit=10) == []
+    assert metadata.listing(vault.id, at=put.stamp, after="", limit=10) == ([], None)
+    assert metadata.history(vault.id, "a", before=None, limit=10) == []
+    assert metadata.conflict(vault.id, "c1") is None
+    assert metadata.open_conflicts(vault.id) == []
+    with pytest.raises(NotFound):
+        metadata.transact(vault.id, lambda tx: tx.append([], Totals()))
+    with pytest.raises(NotFound):
+        metadata.remove_vault(vault.id)
+
+
+def test_a_vault_made_again_under_the_name_is_another_vault(metadata: Metadata, vault: Vault) -> None:
+    append(metadata, vault.id, ("a", "A"))
+    metadata.remove_vault(vault.id)
+    again = metadata.create_vault("notes", "you")
+    assert again.id != vault.id
+    assert again.epoch != vault.epoch
+    assert again.clock == 0
+    assert metadata.changes(again.id, 0, 10) == []
+
+
+# -- restoring and purging
+
+
+def test_the_purge_mark_only_rises(metadata: Metadata, vault: Vault) -> None:
+    for mark, expected in ((50, 50), (20, 50), (60, 60)):
+        metadata.set_purge_mark(vault.id, mark)
+        there = metadata.vault("notes")
+        assert there is not None
+        assert there.purge_mark == expected
+
+
+def test_a_restored_vault_has_a_new_epoch_and_its_log(metadata: Metadata, vault: Vault) -> None:
+    versions = append(metadata, vault.id, ("a", "A"))
+    epoch = metadata.renew_epoch(vault.id)
+    there = metadata.vault("notes")
+    assert there is not None
+    assert there.epoch == epoch != vault.epoch
+    assert there.id == vault.id
+    assert metadata.changes(vault.id, 0, 10) == versions

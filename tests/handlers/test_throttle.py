@@ -1,0 +1,131 @@
+"""Guessing passwords gets slow, for an address and for a user, and the owner is not locked out."""
+
+from __future__ import annotations
+
+import pytest
+
+from handlers.throttle import MOST_BUCKETS, PER_ADDRESS, PER_USER, Throttle
+from tests.handlers.site import Person, Site, refused
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def throttle(clock: Clock) -> Throttle:
+    return Throttle(clock)
+
+
+def use_up(throttle: Throttle, address: str, user: str) -> int:
+    """How many attempts are let through in one moment."""
+    count = 0
+    while throttle.take(address, user) == 0:
+        count += 1
+    return count
+
+
+def test_a_user_is_guessed_at_ten_times_in_a_burst_whatever_the_addresses(throttle: Throttle) -> None:
+    waits = [throttle.take(f"192.0.2.{number}", "me") for number in range(11)]
+    assert waits == [0] * 10 + [6]
+
+
+def test_an_address_guesses_thirty_times_in_a_burst_whatever_the_users(throttle: Throttle) -> None:
+    waits = [throttle.take("192.0.2.1", f"user{number}") for number in range(31)]
+    assert waits == [0] * 30 + [2]
+
+
+def test_time_gives_one_more_attempt_after_another(throttle: Throttle, clock: Clock) -> None:
+    use_up(throttle, "192.0.2.1", "me")
+    clock.now += PER_USER[1] * 3
+    assert use_up(throttle, "192.0.2.2", "me") == 3
+
+
+def test_a_right_password_costs_nothing(throttle: Throttle) -> None:
+    for _ in range(1_000):
+        assert throttle.take("192.0.2.1", "me") == 0
+        throttle.give_back("192.0.2.1", "me")
+
+
+def test_guesses_made_at_once_do_not_slip_in_before_the_first_has_failed(throttle: Throttle) -> None:
+    assert use_up(throttle, "192.0.2.1", "me") == PER_USER[0]  # none of them has failed yet
+
+
+def test_an_ipv6_household_is_one_address(throttle: Throttle) -> None:
+    waits = [throttle.take(f"2001:db8::{number:x}", f"user{number}") for number in range(PER_ADDRESS[0] + 1)]
+    assert waits[-1] > 0
+    assert throttle.take("2001:db8:0:1::1", "somebody") == 0
+
+
+def test_an_ipv4_address_written_as_ipv6_is_the_same(throttle: Throttle) -> None:
+    for number in range(PER_ADDRESS[0]):
+        throttle.take("192.0.2.1", f"user{number}")
+    assert throttle.take("::ffff:192.0.2.1", "somebody") > 0
+
+
+def test_memory_is_bounded_however_many_guess(throttle: Throttle) -> None:
+    for number in range(MOST_BUCKETS * 2):
+        throttle.take(f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", f"user{number}")
+    assert len(throttle._users._buckets) <= MOST_BUCKETS
+    assert len(throttle._addresses._buckets) <= MOST_BUCKETS
+
+
+# -- over HTTP
+
+
+def guess(site: Site, user: str, password: str = "wrong", **extra: str) -> int:
+    person = site.person(None)
+    person.app.authorization = ("Basic", (user, password))
+    person.app.extra_environ.update(extra)
+    status: int = person.get("/v1/vaults").status_int
+    return status
+
+
+def test_the_eleventh_wrong_password_for_a_user_is_slow_down(site: Site) -> None:
+    assert [guess(site, "you") for _ in range(11)] == [401] * 10 + [429]
+    person = site.person("you")  # even with the right one, while this server has not met its owner
+    answer = person.get("/v1/vaults")
+    refused(answer, 429, "slow-down")
+    assert 0 < int(answer.headers["Retry-After"]) <= 6
+
+
+def test_an_owner_who_was_here_lately_is_let_in_whoever_guesses(site: Site) -> None:
+    assert site.me.get("/v1/vaults").status_int == 200
+    while guess(site, "me") != 429:
+        pass
+    assert site.me.get("/v1/vaults").status_int == 200
+
+
+def test_a_request_without_credentials_is_no_guess(site: Site) -> None:
+    for _ in range(50):
+        assert site.person(None).get("/v1/vaults").status_int == 401
+    assert site.me.get("/v1/vaults").status_int == 200
+
+
+def test_an_unknown_user_and_a_wrong_password_get_the_same_answer(site: Site) -> None:
+    answers = []
+    for user in ("me", "nobody"):
+        person = Person(site, None)
+        person.app.authorization = ("Basic", (user, "wrong"))
+        answers.append(person.get("/v1/vaults", X_Request_ID="one"))
+    assert answers[0].json == answers[1].json
+    assert answers[0].headers == answers[1].headers
+
+
+def test_x_forwarded_for_of_a_stranger_buys_no_attempts(site: Site) -> None:
+    statuses = []
+    for number in range(PER_ADDRESS[0] + 1):
+        person = site.person(None)
+        person.app.authorization = ("Basic", (f"user{number}", "wrong"))
+        person.app.extra_environ["REMOTE_ADDR"] = "203.0.113.5"
+        statuses.append(person.get("/v1/vaults", X_Forwarded_For=f"10.0.0.{number}").status_int)
+    assert statuses[-1] == 429

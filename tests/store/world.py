@@ -1,0 +1,163 @@
+"""A vault with everything behind it, for tests that speak of files and not of stores."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from store.base import Bodies, Metadata, Notice, Vault
+from store.bodies import DiskBodies
+from store.bus import LocalBus
+from store.commit import Outcome
+from store.reader import Reader
+from store.registry import Registry
+from store.settle import Choice
+from store.sqlite import SqliteMetadata
+from store.vaults import Pushed, Vaults
+from sync import bundle
+from sync.judge import Write
+from sync.model import Conflict, Json, Version
+
+USER = "me"
+NAME = "notes"
+
+
+def sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def change(path: str, body: bytes, base: int | None = None, **fields: object) -> Json:
+    """A put as a manifest has it."""
+    return {
+        "path": path,
+        "kind": "put",
+        "base": base,
+        "hash": sha256(body),
+        "size": len(body),
+        "mtime": 1_700_000_000_000_000,
+    } | fields
+
+
+def removal(path: str, base: int | None) -> Json:
+    return {"path": path, "kind": "delete", "base": base}
+
+
+def archive(entries: Iterable[tuple[str, bytes]]) -> bytes:
+    """A tar of these files."""
+    parts = [part for path, body in entries for part in (bundle.header(path, len(body), 0), body)]
+    padded = (part + bundle.padding(len(part)) for part in parts)
+    return b"".join(padded) + bundle.END
+
+
+def parcel(changes: Sequence[Json], bodies: Iterable[tuple[str, bytes]] = ()) -> bytes:
+    """A push: the manifest and the bodies."""
+    manifest = json.dumps({"changes": list(changes)}).encode()
+    return archive([("manifest.json", manifest), *bodies])
+
+
+def pieces(data: bytes, size: int = 64 << 10) -> Iterator[bytes]:
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
+
+
+@dataclass
+class World:
+    """One person's vault `notes`."""
+
+    metadata: Metadata
+    bodies: Bodies
+    quota: int = 0
+    max_file: int = 1 << 30
+    notices: list[Notice] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        bus = LocalBus()
+        bus.subscribe(self.notices.append)
+        self.vaults = Vaults(self.metadata, self.bodies, bus, quota=self.quota, max_file=self.max_file)
+        self.reader = Reader(self.metadata, self.bodies)
+        self.registry = Registry(self.metadata, self.bodies)
+        if self.metadata.user(USER) is None:
+            self.metadata.add_user(USER, "$argon2id$")
+        self.registry.create(USER, NAME)
+
+    @classmethod
+    def at(cls, folder: Path, *, quota: int = 0, max_file: int = 1 << 30) -> World:
+        """In a folder of its own; made there a second time it is the same one after a restart."""
+        return cls(SqliteMetadata(folder / "gobi.db"), DiskBodies(folder / "bodies"), quota, max_file)
+
+    @property
+    def vault(self) -> Vault:
+        """The vault as it stands now."""
+        return self.registry.enter(USER, NAME)
+
+    # -- writing
+
+    def put(
+        self,
+        path: str,
+        body: bytes,
+        base: int | None = None,
+        *,
+        keep: bool = False,
+        device: str = "laptop",
+        announced: bool = True,
+    ) -> Outcome:
+        write = Write(path, "put", base, device, USER, mtime=5, keep=keep)
+        length = len(body) if announced else None
+        return self.vaults.put(self.vault, write, [body] if body else [], length=length, hash=None)
+
+    def new(self, path: str, body: bytes, base: int | None = None, *, device: str = "laptop") -> Version:
+        """A put that is sure to be stored."""
+        version = self.put(path, body, base, device=device).version
+        assert version is not None
+        return version
+
+    def keep(self, path: str, body: bytes, base: int | None, *, device: str = "phone") -> Conflict:
+        """A put that is sure to become a candidate."""
+        conflict = self.put(path, body, base, keep=True, device=device).conflict
+        assert conflict is not None
+        return conflict
+
+    def delete(self, path: str, base: int | None, *, device: str = "laptop") -> Version:
+        version = self.vaults.delete(self.vault, Write(path, "delete", base, device, USER)).version
+        assert version is not None
+        return version
+
+    def push(self, data: bytes, *, keep: bool = False, device: str = "laptop", piece: int = 64 << 10) -> Pushed:
+        return self.vaults.push(self.vault, pieces(data, piece), device=device, user=USER, keep=keep)
+
+    def statuses(self, data: bytes, *, keep: bool = False) -> list[str]:
+        """What a push's changes came to; the code where one was rejected."""
+        return [one.code or one.status for one in self.push(data, keep=keep).results]
+
+    def resolve(
+        self, conflict: Conflict, keep: str, head: int, *, candidate: int | None = None, text: str | None = None
+    ) -> list[Version]:
+        choice = Choice(keep, head, "desktop", USER, candidate, text)
+        return self.vaults.resolve(self.vault, conflict.id, choice)
+
+    # -- reading
+
+    def head(self, path: str) -> Version | None:
+        return self.metadata.heads(self.vault.id, [path]).get(path)
+
+    def body(self, version: Version) -> bytes:
+        assert version.hash is not None
+        with self.reader.open(self.vault, version.hash) as file:
+            return file.read()
+
+    def files(self) -> dict[str, bytes]:
+        """Every live file with its bytes."""
+        page, _ = self.reader.listing(self.vault, "", "", 10_000)
+        return {version.path: self.body(version) for version in page}
+
+    def log(self) -> list[Version]:
+        """Every version, in the order of their stamps."""
+        return self.metadata.changes(self.vault.id, 0, 100_000)
+
+    def conflict(self, conflict: Conflict) -> Conflict:
+        """The conflict as it is now."""
+        return self.reader.conflict(self.vault, conflict.id)
