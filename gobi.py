@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from handlers.wire import Application
     from ops.settings import Settings
     from store.base import Bodies, Metadata
@@ -44,10 +47,11 @@ def create_app(
     metadata: Metadata | None = None,
     bodies: Bodies | None = None,
     offload: Offload | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Application:
     """The WSGI application, on the backends that the settings name unless others are given.
 
-    `offload` runs what blocks; without one it runs where it is called.
+    `offload` runs what blocks; without one it runs where it is called. `clock` gives seconds that only go forward.
 
     Raises store.errors.Unavailable where the database cannot be opened.
     """
@@ -69,7 +73,7 @@ def create_app(
         bodies=bodies,
         bus=bus,
         offload=offload,
-        users=Users(metadata, offload=offload),
+        users=Users(metadata, offload=offload, clock=clock),
         registry=Registry(metadata, bodies, offload=offload),
         reader=Reader(metadata, bodies, offload=offload),
         vaults=Vaults(metadata, bodies, bus, offload=offload, max_file=settings.max_file, quota=settings.quota),
@@ -79,6 +83,7 @@ def create_app(
         public_url=settings.public_url,
         trusted_proxies=settings.trusted_proxies,
         stall_s=settings.stall_s,
+        clock=clock,
     )
     return handlers.create_app(services, options)
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from queue import Full, Queue
 from threading import Event, Thread
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
+
+
+class Ahead(Protocol):
+    """`ahead`, or `in_turn` where threads are not welcome."""
+
+    def __call__(self, items: Iterable[T], depth: int = 1) -> AbstractContextManager[Iterator[T]]: ...
+
 
 _LOOK_UP = 0.2  # seconds between looks whether anybody still wants the next item
 

@@ -55,8 +55,6 @@ def _refusal(error: ServerRefused, ctx: click.Context) -> tuple[str, int]:
             return f"the server does not accept this user and password; run gobi connect {folder} again", SETTINGS
         case "not-found":
             return "the vault is not there (any more), or this user may not see it; ask its owner", SETTINGS
-        case "forbidden":
-            return f"{error}; ask an owner of the vault for the role 'write'", NEEDS_A_PERSON
     return str(error), NEEDS_A_PERSON
 
 
@@ -177,7 +175,10 @@ def rm(folder: Path, paths: tuple[str, ...]) -> int:
     configuration.load(folder)
     removal = Folder(folder).remove([vault_path(folder, path) for path in paths])
     count = len(removal.removed)
-    click.echo(f"Deleted {count:,} file{'' if count == 1 else 's'} here; the next sync deletes them everywhere.")
+    what = (
+        "1 file here; the next sync deletes it" if count == 1 else f"{count:,} files here; the next sync deletes them"
+    )
+    click.echo(f"Deleted {what} everywhere.")
     for path, reason in removal.failed:
         click.echo(f"{shown(path)} stays: {shown(reason)}", err=True)
     return NEEDS_A_PERSON if removal.failed else 0

@@ -60,13 +60,14 @@ class _Pages:
         self.overtaken: dict[str, Action] = {}
 
     def add(self, changes: Sequence[Change], actions: Sequence[Action]) -> None:
-        reported = {change.path: change.base or 0 for change in changes}
+        reported = {change.path: change for change in changes}
+        told = {change.path: change.base or 0 for change in changes}
         for action in actions:
             path = action.path
             stamp = action.head.stamp if action.head else 0
             if path in reported:
-                self.actions[path] = action
-                reported[path] = stamp
+                self.actions[path] = _unless_new(action, reported[path])
+                told[path] = stamp
             elif path not in self._told:
                 record = self._records.get(path)
                 if record is None or record.stamp is None or stamp > record.stamp:
@@ -74,4 +75,15 @@ class _Pages:
             elif stamp > self._told[path]:
                 self.actions.pop(path, None)
                 self.overtaken[path] = action
-        self._told |= reported
+        self._told |= told
+
+
+def _unless_new(action: Action, change: Change) -> Action:
+    """A file that is new to this client is never deleted.
+
+    The server found its bytes in the path's history and takes it for the file that was deleted. But this client never
+    had that, or has lost its memory: somebody put the file there, and an edit beats a delete.
+    """
+    if action.do != "delete_local" or change.kind != "put" or change.base is not None or change.hash in change.sent:
+        return action
+    return Action("upload", action.path, action.head, action.head.stamp if action.head else None)

@@ -208,6 +208,8 @@ class Disk:
             entry = _entry(path, os.stat(name, dir_fd=folder, follow_symlinks=False))
         except OSError as error:
             self.unstage(handle)
+            if error.errno == errno.ENOENT:
+                raise LocalChange(f"{path!r} is gone") from None
             raise blocked(error) from error
         except BaseException:
             self.unstage(handle)

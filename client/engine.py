@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from client.ahead import ahead
+from client.ahead import Ahead, ahead
 from client.apply import apply_here
 from client.changes import Outgoing, check_mass_delete, collect
 from client.conversation import CHUNK, Answer, CursorExpired, converse
@@ -20,7 +20,7 @@ from client.queue import DELETE, Operation, OperationQueue
 from client.report import Report, Silent
 from client.scan import View, look
 from client.upload import apply_there
-from client.work import Ahead, Work
+from client.work import Work
 from sync.model import Action
 
 ROUNDS = 5

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from http.client import HTTPResponse
 from typing import BinaryIO
 from urllib.parse import quote
 
 from client.connection import PIECE, Body, Connection
 from client.ports import LocalChange, Pushed, Result, ServerAway, ServerRefused, SyncAnswer
-from sync import bundle
 from sync.model import Action, Change, Json, Version
 
 CUTS = 3  # how often in a row a download may be cut without a single new byte before it is given up
@@ -58,13 +56,10 @@ class HttpTransport:
     # -- sending
 
     def push(self, changes: Sequence[Change], bodies: dict[str, bytes], keep: bool) -> Pushed:
-        manifest = json.dumps({"changes": [change.to_json() for change in changes]}, separators=(",", ":")).encode()
-        entries = [("manifest.json", 0, manifest)]
-        entries += [(c.path, c.mtime or 0, bodies[c.path]) for c in changes if c.kind == "put" and c.path in bodies]
-        length = sum(bundle.encoded_size(path, len(body), mtime) for path, mtime, body in entries) + len(bundle.END)
-        asked = Body(length, lambda: _joined(_archive(entries)), "application/x-tar")
+        from client.bundles import pack
+
         on_conflict = "keep" if keep else "fail"
-        answer = self._connection.json("POST", f"{self._vault}/push?on_conflict={on_conflict}", asked)
+        answer = self._connection.json("POST", f"{self._vault}/push?on_conflict={on_conflict}", pack(changes, bodies))
         return Pushed([_result(row) for row in answer["results"]], answer.get("after"), answer.get("cursor"))
 
     def put(self, change: Change, body: BinaryIO, keep: bool) -> Pushed:
@@ -98,19 +93,11 @@ class HttpTransport:
 
     def pull(self, wanted: Sequence[Version]) -> Iterator[tuple[Version, Iterator[bytes]]]:
         """Raises ServerRefused before the first body where any is unknown: `not-found`, its problem with `missing`."""
+        from client.bundles import unpack
+
         asked = Body.of_json({"files": [{"path": version.path, "stamp": version.stamp} for version in wanted]})
         response = self._connection.request("POST", f"{self._vault}/pull", asked)
-        events = self._events(response, wanted)
-        for version in wanted:
-            entry = next(events, None)
-            if not isinstance(entry, bundle.Entry) or entry.path != version.path:
-                raise ServerAway("the server sent other files than it was asked for; sync again")
-            body = _entry_pieces(entry, events)
-            yield version, body
-            for _ in body:  # a body left unread must not pass for the next entry
-                pass
-        if next(events, None) is not None:
-            raise ServerAway("the server sent other files than it was asked for; sync again")
+        yield from unpack(lambda: self._read(response), wanted)
 
     def get(self, version: Version) -> Iterator[bytes]:
         """Goes on where it was cut (RFC 9110, sections 14.2 and 13.1.5), as long as each attempt brings something."""
@@ -152,44 +139,12 @@ class HttpTransport:
             left -= len(piece) - skip
             skip = 0
 
-    def _events(self, response: HTTPResponse, wanted: Sequence[Version]) -> Iterator[bundle.Event]:
-        room = sum(version.size + len(version.path) * 4 + 4096 for version in wanted) + PIECE
-        reader = bundle.BundleReader(max_entries=len(wanted), max_total=room)
-        try:
-            while data := self._read(response):
-                yield from reader.feed(data)
-            reader.close()
-        except bundle.BundleError as error:
-            raise ServerAway(f"the server's answer was damaged on the way ({error}); sync again") from error
-
     def _read(self, response: HTTPResponse) -> bytes:
         with self._connection.reading():
             return response.read(PIECE)
 
     def _file(self, path: str) -> str:
         return f"{self._vault}/files/{quote(path)}"
-
-
-def _archive(entries: Iterable[tuple[str, int, bytes]]) -> Iterator[bytes]:
-    for path, mtime, body in entries:
-        yield bundle.header(path, len(body), mtime)
-        yield body
-        yield bundle.padding(len(body))
-    yield bundle.END
-
-
-def _joined(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces worth a system call each."""
-    waiting: list[bytes] = []
-    size = 0
-    for part in parts:
-        waiting.append(part)
-        size += len(part)
-        if size >= PIECE:
-            yield b"".join(waiting)
-            waiting, size = [], 0
-    if waiting:
-        yield b"".join(waiting)
 
 
 def _file_pieces(change: Change, body: BinaryIO) -> Iterator[bytes]:
@@ -205,20 +160,6 @@ def _file_pieces(change: Change, body: BinaryIO) -> Iterator[bytes]:
             yield piece
     except OSError as error:
         raise LocalChange(f"{change.path!r} cannot be read: {error.strerror}") from error
-
-
-def _entry_pieces(entry: bundle.Entry, events: Iterator[bundle.Event]) -> Iterator[bytes]:
-    if entry.body is not None:
-        if entry.body:
-            yield entry.body
-        return
-    for event in events:
-        if not isinstance(event, bundle.Piece):
-            break
-        yield event.data
-        if event.last:
-            return
-    raise ServerAway(f"the download of {entry.path!r} was cut off; sync again")
 
 
 def _result(row: Json) -> Result:

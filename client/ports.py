@@ -31,11 +31,13 @@ class Skipped:
     """Something in the folder that cannot be synced, and why, in words for the user. `name` is printable.
 
     `path`: its vault path, where it has one. What lies there and below is unknown: neither missing nor deleted.
+    `refused`: it is, or may hold, a file that ought to be synced; a person has to do something first.
     """
 
     name: str
     reason: str
     path: str | None = None
+    refused: bool = False
 
 
 class Stopped(Exception):

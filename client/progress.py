@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
+from client.report import Silent
+
 if TYPE_CHECKING:
     from tqdm import tqdm
 
@@ -13,14 +15,6 @@ if TYPE_CHECKING:
 
 PATIENCE = 0.5  # seconds that a phase may take before it is worth a bar (and the 60 ms that importing one costs)
 INTERVAL = 10.0  # seconds between plain lines
-
-
-class Silent:
-    def start(self, what: str, files: int, size: int) -> None: ...
-
-    def advance(self, files: int, size: int) -> None: ...
-
-    def done(self) -> None: ...
 
 
 class _Counted:

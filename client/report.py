@@ -40,18 +40,20 @@ class Report:
     @property
     def exit_code(self) -> int:
         """0: done. 1: done, but something listed needs a person."""
-        return 0 if self.in_step else 1
+        return 0 if self.in_step and not any(one.refused for one in self.skipped) else 1
 
 
 @dataclass(slots=True)
 class Status:
     """Where a folder stands, found out without the server. Lists as in `Report`.
 
+    `cursor`: how far the server's log has been seen.
     `last_sync` is in µs since 1970, None before the first. `missing`: files that vanished while gobi was not running
     and come back with the next sync. `deletes`: files whose deletion is sent with the next sync.
     """
 
     last_sync: int | None = None
+    cursor: str = ""
     files: int = 0
     new: list[str] = field(default_factory=list)
     edited: list[str] = field(default_factory=list)

@@ -98,7 +98,7 @@ def _read(
             continue
         except Blocked as error:
             view.hidden[path] = f"cannot be read: {error}"
-            view.skipped.append(Skipped(path, view.hidden[path], path))
+            view.skipped.append(Skipped(path, view.hidden[path], path, refused=True))
             continue
         view.entries[path] = entry
         view.hashes[path] = digest

@@ -43,8 +43,7 @@ def report_lines(report: Report, place: str) -> Iterator[str]:
 def status_lines(status: Status, folder: str, config: Config, server: Json, now: float) -> Iterator[str]:
     yield f"{folder} and {config.vault} on {config.url} (as {config.user}, from {config.device})"
     last = f"last sync {_ago(status.last_sync, now)}" if status.last_sync else "never synced"
-    state = "In step" if status.in_step and status.last_sync else "Not in step"
-    yield f"{state}; {_files(status.files)}; {last}"
+    yield f"{'In step' if _in_step(status, server) else 'Not in step'}; {_files(status.files)}; {last}"
     yield from _some("new here, sent with the next sync", status.new)
     yield from _some("edited here, sent with the next sync", status.edited)
     yield from _some("to be deleted everywhere with the next sync", status.deletes)
@@ -54,8 +53,20 @@ def status_lines(status: Status, folder: str, config: Config, server: Json, now:
     yield from map(shown, status.notes)
     if not server["reachable"]:
         yield f"Server: {shown(server['error'])}"
-    elif server["conflicts"]:
+        return
+    if _behind(status, server):
+        yield "Server: has changes that are not here yet; gobi sync fetches them"
+    if server["conflicts"]:
         yield f"Server: {server['conflicts']} open conflict{_s(server['conflicts'])} in the whole vault"
+
+
+def _in_step(status: Status, server: Json) -> bool:
+    return status.in_step and status.last_sync is not None and not _behind(status, server)
+
+
+def _behind(status: Status, server: Json) -> bool:
+    """Whether the server is known to have what this folder has not seen."""
+    return bool(server["reachable"]) and server["cursor"] != status.cursor
 
 
 def _needs(
@@ -116,7 +127,7 @@ def report_json(report: Report) -> Json:
 def status_json(status: Status, config: Config, server: Json) -> Json:
     pending = {"new": status.new, "edited": status.edited, "missing": status.missing}
     return {
-        "in_step": status.in_step and status.last_sync is not None,
+        "in_step": _in_step(status, server),
         "files": status.files,
         "last_sync": status.last_sync,
         "pending": pending,

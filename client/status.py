@@ -16,7 +16,7 @@ def status(fs: FileSystem, index: Index, queue: OperationQueue, clock: Clock) ->
     records = index.records
     view = look(fs, records, clock, Silent())
     outgoing = collect(view, records, waiting, fs, full=False, propagate_deletes=False)
-    found = Status(files=len(view.entries), skipped=view.skipped)
+    found = Status(cursor=index.cursor, files=len(view.entries), skipped=view.skipped)
     for change in outgoing.changes:
         record = records.get(change.path)
         if change.kind == "delete":

@@ -46,7 +46,7 @@ class _Walk:
             with os.scandir(descriptor) as entries:
                 listing.extend(entries)
         except OSError as error:
-            self._skip(prefix[:-1], f"the folder cannot be listed: {error.strerror}")
+            self._skip(prefix[:-1], f"the folder cannot be listed: {error.strerror}", refused=True)
         if not prefix:
             listing = [entry for entry in listing if entry.name.casefold() != STATE]
         for entry in listing:
@@ -59,7 +59,7 @@ class _Walk:
                 except FileNotFoundError:
                     continue
                 except OSError as error:
-                    self._skip(path, f"cannot be looked at: {error.strerror}")
+                    self._skip(path, f"cannot be looked at: {error.strerror}", refused=True)
                     continue
                 if stat.S_ISDIR(status.st_mode):
                     folders.append(name)
@@ -74,7 +74,7 @@ class _Walk:
         try:
             check_path(path)
         except BadPath as error:
-            self.skipped.append(Skipped(printable(path), str(error)))
+            self.skipped.append(Skipped(printable(path), str(error), refused=True))
             return False
         return True
 
@@ -91,12 +91,12 @@ class _Walk:
         except FileNotFoundError:
             return
         except OSError as error:
-            self._skip(path, f"the folder cannot be opened: {error.strerror}")
+            self._skip(path, f"the folder cannot be opened: {error.strerror}", refused=True)
             return
         try:
             self.folder(descriptor, path + "/")
         finally:
             os.close(descriptor)
 
-    def _skip(self, path: str, reason: str) -> None:
-        self.skipped.append(Skipped(printable(path or "."), reason, path))
+    def _skip(self, path: str, reason: str, *, refused: bool = False) -> None:
+        self.skipped.append(Skipped(printable(path or "."), reason, path, refused))

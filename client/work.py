@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
+from client.ahead import Ahead
 from client.index import Index, Record
 from client.ports import Clock, Entry, FileSystem, Progress, Transport
 from client.queue import Operation
@@ -15,12 +15,6 @@ from client.scan import View
 from sync.model import Action, Version
 
 T = TypeVar("T")
-
-
-class Ahead(Protocol):
-    """client.ahead.ahead, or `in_turn`."""
-
-    def __call__(self, items: Iterable[T], depth: int = 1) -> AbstractContextManager[Iterator[T]]: ...
 
 
 @dataclass(slots=True)

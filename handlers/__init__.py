@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,19 +43,29 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`quota` in bytes a vault, 0 for none; `stall_s`: how long a client may stand still in the middle of a request."""
+    """`quota` in bytes a vault, 0 for none; `stall_s`: how long a client may stand still in the middle of a request.
+
+    `clock` gives seconds that only go forward.
+    """
 
     quota: int = 0
     public_url: str | None = None
     trusted_proxies: Sequence[Network] = ()
     stall_s: float = 30
+    clock: Callable[[], float] = time.monotonic
 
 
 def create_app(services: Services, options: Options) -> Application:
     s = services
     sessions = Sessions(s.metadata)
     download = Download(s.reader, s.offload)
-    gate = Gate(s.users, sessions, Throttle(), public_url=options.public_url, trusted_proxies=options.trusted_proxies)
+    gate = Gate(
+        s.users,
+        sessions,
+        Throttle(options.clock),
+        public_url=options.public_url,
+        trusted_proxies=options.trusted_proxies,
+    )
     app = falcon.App(middleware=[gate])
     errors.install(app)
 

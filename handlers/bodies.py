@@ -50,6 +50,8 @@ class RequestBody:
         """
         self.check(limit)
         while not self.finished:
+            if self.received:
+                time.sleep(0)  # gevent never yields by itself while data is ready
             piece = self._read()
             self.received += len(piece)
             if self.received > limit:
@@ -62,7 +64,6 @@ class RequestBody:
                 self.finished = self.received == self.length
             if piece:
                 yield piece
-            time.sleep(0)  # gevent never yields by itself while data is ready
 
     def check(self, limit: int) -> None:
         """The refusals that need no reading: `encoded-body`, `too-large`."""

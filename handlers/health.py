@@ -32,9 +32,9 @@ class Ready:
 
     def __init__(self, metadata: Metadata, bodies: Bodies, bus: Bus, offload: Offload) -> None:
         self._checks: dict[str, Callable[[], None]] = {
-            "metadata": metadata.ping,
+            "metadata": lambda: metadata.ping(),
             "bodies": lambda: offload(bodies.check),
-            "notify": bus.ping,
+            "notify": lambda: bus.ping(),
         }
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:

@@ -73,8 +73,6 @@ class Session:
         )
         replies.send(resp, {"user": user})
 
-    def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
-        resp.set_cookie(
-            COOKIE, "", max_age=0, path="/", secure=req.scheme == "https", http_only=True, same_site="Strict"
-        )
+    def on_delete(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        resp.unset_cookie(COOKIE, path="/", same_site="Strict")
         resp.status = falcon.HTTP_204

@@ -30,8 +30,12 @@ limit_request_line = 8_190
 limit_request_fields = 64
 # Whose X-Forwarded-Proto counts.
 forwarded_allow_ips = ",".join(map(str, _settings.trusted_proxies))
+# No proxy has to move the application: by default a header could.
+forwarder_headers = ""
 umask = 0o077
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  # a heartbeat, not on an SD card
+# The one whose refusals of request smuggling were measured.
+http_parser = "python"
 control_socket_disable = True
 accesslog = None
 logconfig_dict = logs.configuration(_settings.log_level, _settings.log_format)

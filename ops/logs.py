@@ -63,7 +63,8 @@ def configuration(level: str, format: str) -> dict[str, Any]:
         "root": {"level": "WARNING", "handlers": ["stderr"]},
         "loggers": {
             "gobi": {"level": level.upper()},
-            "gunicorn.error": {"level": "DEBUG" if level == "debug" else "WARNING"},
+            # gunicorn cuts this one off from the root.
+            "gunicorn.error": {"level": "DEBUG" if level == "debug" else "WARNING", "handlers": ["stderr"]},
             "gunicorn.access": {"level": "CRITICAL"},
         },
     }

@@ -1,8 +1,8 @@
 # ruff: noqa: ANN401  # gunicorn has no types
-"""gunicorn's own gevent worker, with two gaps closed.
+"""gunicorn's own gevent worker, with three gaps closed.
 
-A TLS handshake has a deadline, and a stop does not wait for connections on which nothing is going on: without that, one
-idle kept-alive connection holds a stop for as long as it may stay idle.
+A TLS handshake has a deadline; what gunicorn itself refuses is heard by a client that is still sending; and a stop does
+not wait for connections on which nothing is going on: one of them would hold it for as long as it may stay idle.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 import gevent
+from gunicorn.util import close_graceful
 from gunicorn.workers.ggevent import GeventWorker
 
 HANDSHAKE_S = 10
@@ -33,9 +34,14 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
                 return
         super().handle(listener, client, addr)
 
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Also gunicorn's own refusals have to reach a client that is still sending (RFC 9112, section 9.6)."""
+        super().handle_error(req, client, addr, exc)
+        close_graceful(client)
+
     def timeout_ctx(self) -> _Idle:
         """Around the wait for the next request's head, which gunicorn allows `keepalive` seconds in all."""
-        return _Idle(self.cfg.keepalive, self._idle)
+        return _Idle(self.cfg.keepalive if self.alive else 0, self._idle)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)

@@ -31,6 +31,9 @@ FLUSH_EVERY = 32 << 20
 _KEPT = 0o600
 _FORSAKEN = 0o700
 
+# The name is taken; or the file system has no hard links, or no more for this file.
+_NO_LINK = (errno.EEXIST, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK)
+
 
 class DiskBodies:
     """Implements base.Bodies under `root`, which it makes where it is missing."""
@@ -67,11 +70,8 @@ class DiskBodies:
         for one in received:
             folder, path = self._place(vault_id, one.hash)
             folders |= self._make_folder(folder)
-            # Over what is there already: equal bytes, and what was just flushed may heal a damaged file.
-            there = _stat(path)
-            if there is None or there.st_size != one.size or _is_forsaken(there):
+            if _name(one, path):
                 new.add(one.hash)
-            os.rename(one.temporary, path)
             folders.add(folder)
         flush_files(folders, on=self._root)
         self._known_folders |= folders
@@ -127,7 +127,7 @@ class DiskBodies:
 
     def remove_vault(self, vault_id: str) -> None:
         folder = os.path.join(self._root, vault_id)
-        self._known_folders = {known for known in self._known_folders if not known.startswith(folder)}
+        self._known_folders.difference_update([one for one in list(self._known_folders) if one.startswith(folder)])
         shutil.rmtree(folder, ignore_errors=True)
 
     def check(self) -> None:
@@ -212,6 +212,24 @@ class DiskIncoming:
             descriptor, self._descriptor = self._descriptor, None
             with _translated():
                 os.close(descriptor)
+
+
+def _name(received: Received, path: str) -> bool:
+    """Gives the flushed file its name; whether the vault did not have such a body, or had not counted it.
+
+    A link is only made where the name is free: of uploads of one body at the same moment, one finds it new.
+    """
+    try:
+        os.link(received.temporary, path)
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        there = _stat(path)
+        # Over what is there: equal bytes, and what was just flushed may heal a damaged file.
+        os.rename(received.temporary, path)
+        return there is None or there.st_size != received.size or _is_forsaken(there)
+    _remove(received.temporary)
+    return True
 
 
 def _stat(path: str) -> os.stat_result | None:

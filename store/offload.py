@@ -6,7 +6,7 @@ The pool is gobi's own because gevent's default one also resolves names. A hand-
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,5 +31,15 @@ class ThreadPoolOffload:
         self._pool: Any = ThreadPool(threads)
 
     def __call__(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        result: T = self._pool.apply(work, args, kwargs)
-        return result
+        # What is raised comes back as a value: gevent prints every exception that leaves a function in a pool.
+        result, error = self._pool.apply(_attempt, (work, args, kwargs))
+        if error is not None:
+            raise error
+        return cast(T, result)
+
+
+def _attempt(work: Callable[..., T], args: Any, kwargs: Any) -> tuple[T | None, BaseException | None]:  # noqa: ANN401
+    try:
+        return work(*args, **kwargs), None
+    except BaseException as error:  # noqa: BLE001  # raised again, where the work was asked for
+        return None, error

@@ -53,14 +53,16 @@ def settle(group: Group, tx: Transaction, conflict: Conflict, choice: Choice) ->
         raise BadRequest("the conflict is settled already")
     if chosen is None:
         raise BadRequest(f"the conflict has no candidate {choice.candidate}: it has 1 to {len(conflict.candidates)}")
-    blocker = group.blocker(conflict.path)
-    if not server.live and blocker is not None:
-        raise PathTaken("a file stands where this path needs a folder, or the reverse: rename one of them", blocker)
-    versions = [group.store(_as_write(conflict.path, one), passing=True) for one in conflict.candidates]
-    versions.append(group.store(_outcome(conflict, choice, server, chosen)))
-    if choice.keep == "both":
-        beside = _free_name(tx, conflict.path, chosen)
+    outcome = _outcome(conflict, choice, server, chosen)
+    if outcome.kind == "put" and not server.live:
+        _check_place(group, conflict.path)
+    beside = _free_name(tx, conflict.path, chosen) if choice.keep == "both" else None
+    if beside is not None:
         group.include(beside)
+        _check_place(group, beside)
+    versions = [group.store(_as_write(conflict.path, one), passing=True) for one in conflict.candidates]
+    versions.append(group.store(outcome))
+    if beside is not None:
         versions.append(group.store(_as_write(beside, chosen)))
     group.settle(
         conflict.settled(
@@ -73,6 +75,12 @@ def settle(group: Group, tx: Transaction, conflict: Conflict, choice: Choice) ->
             }
         )
     )
+
+
+def _check_place(group: Group, path: str) -> None:
+    blocker = group.blocker(path)
+    if blocker is not None:
+        raise PathTaken("a file stands where this path needs a folder, or the reverse: rename one of them", blocker)
 
 
 def _as_write(path: str, one: Candidate) -> Write:

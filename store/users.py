@@ -72,13 +72,12 @@ class Users:
             return True
         if len(password) > MAX_PASSWORD:
             return False
+        nobodys = self._nobodys()  # made when the first one asks, whoever that is
         user = self._metadata.user(name)
-        stored = user.password if user is not None and user.password is not None else None
-        if stored is not None and self._verify(stored, password):
+        stored = user.password if user is not None and user.password is not None else nobodys
+        if self._verify(stored, password) and stored is not nobodys:
             self._remember(fingerprint)
             return True
-        if stored is None:
-            self._verify(self._nobodys(), password)
         self._verified.pop(fingerprint, None)
         return False
 

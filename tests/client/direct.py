@@ -1,4 +1,4 @@
-"""A gobi server in this process, and client.ports.Transport that calls it without a network: real SQLite, real bodies."""
+"""A gobi server in this process, on real SQLite and real files, and a client.ports.Transport that calls it directly."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ _REFUSALS: list[tuple[type[StoreError], int, str]] = [
 class Server:
     """One vault. `now` is its database's clock in µs: a tick a reading, unless a test sets it."""
 
-    def __init__(self, folder: Path, **limits: int) -> None:
+    def __init__(self, folder: Path, *, max_file: int = 1 << 30, quota: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.now = count(1_800_000_000_000_000, 1000)
         self.metadata = SqliteMetadata(folder / "metadata.db", now=lambda: next(self.now))
         self.bodies = DiskBodies(folder / "bodies")
-        self.vaults = Vaults(self.metadata, self.bodies, LocalBus(), **limits)
+        self.vaults = Vaults(self.metadata, self.bodies, LocalBus(), max_file=max_file, quota=quota)
         self.reader = Reader(self.metadata, self.bodies)
         self.registry = Registry(self.metadata, self.bodies)
         if not self.metadata.users():
@@ -150,9 +150,7 @@ class Direct:
                 self.pushed.append(change)
                 write = Write(change.path, "put", change.base, self.device, USER, mtime=change.mtime, keep=keep)
                 chunks = iter(lambda: body.read(1 << 18), b"")
-                outcome = self.server.vaults.put(
-                    self._writable(), write, chunks, length=change.size, hash=change.hash
-                )
+                outcome = self.server.vaults.put(self._writable(), write, chunks, length=change.size, hash=change.hash)
         except ServerRefused as no:
             if no.status in (401, 403, 404):
                 raise
@@ -185,8 +183,9 @@ class Direct:
     def get(self, version: Version) -> Iterator[bytes]:
         with self._request("get"):
             self.pulled.append(version.path)
-            assert version.hash is not None
-            file = self.server.reader.open(self.server.vault, version.hash)
+            known = self.server.reader.version(self.server.vault, version.path, version.stamp)
+            assert known.hash is not None
+            file = self.server.reader.open(self.server.vault, known.hash)
         with file:
             for piece in iter(lambda: file.read(1 << 18), b""):
                 self.meddle("body", "before")

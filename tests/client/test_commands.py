@@ -349,6 +349,19 @@ def test_status_tells_a_person_what_waits(person: Person) -> None:
     assert "In step; 1 file; last sync just now" in person.gobi("status", person.folder).out
 
 
+def test_status_knows_when_others_have_changed_something(person: Person, tmp_path: Path) -> None:
+    person.connected()
+    assert person.gobi("sync", person.folder).code == 0
+    other = Person(tmp_path / "other", person.url, person.vault).connected()
+    other.write("a.md", "text")
+    assert other.gobi("sync", other.folder).code == 0
+    assert other.gobi("status", other.folder, "--json").json["in_step"] is True
+    assert person.gobi("status", person.folder, "--json").json["in_step"] is False
+    assert "gobi sync fetches them" in person.gobi("status", person.folder).out
+    assert person.gobi("sync", person.folder).code == 0
+    assert person.gobi("status", person.folder, "--json").json["in_step"] is True
+
+
 def test_status_shows_names_as_harmless_lines(person: Person) -> None:
     person.connected().write("evil\n\x1b[2J.md", "text")
     done = person.gobi("status", person.folder)

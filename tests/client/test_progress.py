@@ -6,7 +6,8 @@ import io
 
 import pytest
 
-from client.progress import Bar, Lines, Silent, human_size, progress_for
+from client.progress import Bar, Lines, human_size, progress_for
+from client.report import Silent
 
 
 class Terminal(io.StringIO):

@@ -12,7 +12,7 @@ HOUR_US = 3_600_000_000
 NOW = 1_800_000_000.0
 CONFIG = Config("https://pi", "notes", "me", "laptop", False, "0" * 32)
 AWAY: Json = {"reachable": False, "error": "cannot reach https://pi"}
-THERE: Json = {"reachable": True, "conflicts": 0}
+THERE: Json = {"reachable": True, "conflicts": 0, "cursor": ""}
 
 
 def lines(status: Status, server: Json = THERE) -> list[str]:
@@ -86,6 +86,15 @@ def test_a_long_harmless_list_is_cut_and_one_that_needs_a_person_is_not() -> Non
     text = lines(status)
     assert "  and 20 more" in text
     assert sum(line.endswith(": why") for line in text) == 30
+
+
+def test_a_folder_that_has_not_seen_the_servers_latest_is_not_in_step() -> None:
+    status = Status(last_sync=1, cursor="c1")
+    assert lines(status, THERE | {"cursor": "c1"})[1].startswith("In step")
+    ahead = THERE | {"cursor": "c2"}
+    assert lines(status, ahead)[1].startswith("Not in step")
+    assert "not here yet" in lines(status, ahead)[-1]
+    assert status_json(status, CONFIG, ahead)["in_step"] is False
 
 
 def test_status_answers_without_the_server_and_says_so() -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ def follow(metadata: Metadata, vault_id: str, finished: Callable[[], bool]) -> l
 
 def assert_whole(seen: list[Version], writers: int, each: int) -> None:
     stamps = [version.stamp for version in seen]
-    assert all(earlier < later for earlier, later in zip(stamps, stamps[1:], strict=False))
+    assert all(earlier < later for earlier, later in pairwise(stamps))
     assert sorted(version.path for version in seen) == sorted(f"{w}/{n}" for w in range(writers) for n in range(each))
 
 

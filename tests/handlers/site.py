@@ -25,6 +25,16 @@ VAULT = "/v1/vaults/notes"
 NOTHING = object()
 
 
+class Clock:
+    """Time as the test says."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 class Failing:
     """A backend that is real until a test has some of its methods raise."""
 
@@ -63,7 +73,9 @@ class Person:
         """`body`: bytes, or anything else as JSON. `If_Match="…"` is the header If-Match."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if body is not None and not isinstance(body, bytes):
-            return self.app._gen_request(method, url, params=json.dumps(body).encode(), headers=sent, expect_errors=True)
+            return self.app._gen_request(
+                method, url, params=json.dumps(body).encode(), headers=sent, expect_errors=True
+            )
         return self.app._gen_request(method, url, params=body or b"", headers=sent, expect_errors=True)
 
     def get(self, url: str, **headers: str) -> TestResponse:
@@ -89,7 +101,8 @@ class Site:
         self.settings = Settings(data_dir=folder, **settings)
         self.metadata = Failing(SqliteMetadata(folder / "metadata.db"))
         self.bodies = Failing(DiskBodies(folder / "bodies"))
-        self.application = create_app(self.settings, metadata=self.metadata, bodies=self.bodies)  # type: ignore[arg-type]
+        self.clock = Clock()
+        self.application = create_app(self.settings, metadata=self.metadata, bodies=self.bodies, clock=self.clock)
         for name in ("me", "you"):
             self.metadata.add_user(name, HASH)
         self.vault_id = self.metadata.create_vault("notes", "me").id

@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from handlers.session import LIFETIME_S, Sessions
-from tests.handlers.site import HASH, PASSWORD, VAULT, Site, refused
+from tests.handlers.site import HASH, PASSWORD, VAULT, Clock, Site, refused
 
 
 def basic(text: bytes) -> str:
@@ -49,7 +49,7 @@ def test_anything_else_is_unauthorized(site: Site, header: str) -> None:
 def test_a_password_may_hold_colons_and_any_letters(site: Site) -> None:
     from store.users import Users
 
-    Users(site.metadata).add("them", "pass:wörd:☃")  # type: ignore[arg-type]
+    Users(site.metadata).add("them", "pass:wörd:☃")
     header = basic("them:pass:wörd:☃".encode())
     assert site.person(None).get("/v1/vaults", Authorization=header).status_int == 200
 
@@ -81,7 +81,7 @@ def test_the_device_is_named_by_its_header_or_else_for_its_user(site: Site) -> N
 def sign_in(site: Site, name: str = "me") -> str:
     answer = site.person(name).post("/v1/session", b"")
     assert answer.status_int == 200
-    return answer.headers["Set-Cookie"]
+    return str(answer.headers["Set-Cookie"])
 
 
 def with_cookie(site: Site, cookie: str) -> int:
@@ -118,7 +118,7 @@ def test_signing_out_takes_the_cookie_away(site: Site) -> None:
     assert answer.status_int == 204
     gone = answer.headers["Set-Cookie"].lower()
     assert gone.startswith(("gobi_session=;", 'gobi_session="";'))
-    assert "max-age=0" in gone
+    assert "expires=" in gone
 
 
 def test_a_changed_password_ends_every_session(site: Site) -> None:
@@ -136,8 +136,6 @@ def test_a_removed_user_has_no_session_and_neither_has_a_new_one_of_that_name(si
 
 
 def test_a_session_ends_by_itself() -> None:
-    from tests.handlers.test_throttle import Clock
-
     clock = Clock()
     sessions = Sessions(OneUser(), clock)  # type: ignore[arg-type]
     cookie = sessions.issue("me")

@@ -17,7 +17,13 @@ VERSION = Version("a.md", "put", 5, None, "0" * 64, 3, None, "laptop", "me")
 
 @pytest.mark.parametrize(
     ("method", "url"),
-    [("GET", "/v1/nothing"), ("POST", "/healthz"), ("GET", file("none.md")), ("POST", f"{VAULT}/sync"), ("PUT", "/%ff")],
+    [
+        ("GET", "/v1/nothing"),
+        ("POST", "/healthz"),
+        ("GET", file("none.md")),
+        ("POST", f"{VAULT}/sync"),
+        ("PUT", "/%ff"),
+    ],
 )
 def test_a_refusal_is_a_problem_with_its_code_and_the_requests_id(me: Person, method: str, url: str) -> None:
     answer = me.ask(method, url)

@@ -25,7 +25,22 @@ def tar_of(*changes: dict[str, Any]) -> bytes:
 
 @pytest.mark.parametrize(
     "path",
-    ["../up", "a//b", "a/./b", "/a", "a/", "a%5Cb", "a%00b", "a%0Ab", "%FF", "%fe/x", "e%CC%81", ".gobi/x", ".GoBi", "%2E%2E/x"],
+    [
+        "../up",
+        "a//b",
+        "a/./b",
+        "/a",
+        "a/",
+        "a%5Cb",
+        "a%00b",
+        "a%0Ab",
+        "%FF",
+        "%fe/x",
+        "e%CC%81",
+        ".gobi/x",
+        ".GoBi",
+        "%2E%2E/x",
+    ],
 )
 def test_a_path_that_the_protocol_refuses_is_bad_path(site: Site, path: str) -> None:
     with site.unchanged():
@@ -76,7 +91,17 @@ def test_a_put_with_a_malformed_header_is_bad_request(site: Site, headers: dict[
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=10001", "limit=-1", "limit=ten", "limit=", "limit=1&limit=2", "stamp=%ff", "prefix=%ff", "limit=01"],
+    [
+        "limit=0",
+        "limit=10001",
+        "limit=-1",
+        "limit=ten",
+        "limit=",
+        "limit=1&limit=2",
+        "stamp=%ff",
+        "prefix=%ff",
+        "limit=01",
+    ],
 )
 def test_a_malformed_query_is_bad_request(me: Person, query: str) -> None:
     refused(me.get(f"{VAULT}/files?{query}"), 400, "bad-request")
@@ -152,7 +177,12 @@ def test_a_cursor_that_this_server_cannot_have_given_is_bad_cursor(me: Person, c
 def test_no_credentials_are_unauthorized_and_basic_is_asked_for(site: Site) -> None:
     nobody = site.person(None)
     with site.unchanged():
-        for method, url in [("GET", "/v1/vaults"), ("PUT", "/v1/vaults/new"), ("PUT", file("a.md")), ("GET", "/readyz")]:
+        for method, url in [
+            ("GET", "/v1/vaults"),
+            ("PUT", "/v1/vaults/new"),
+            ("PUT", file("a.md")),
+            ("GET", "/readyz"),
+        ]:
             answer = nobody.ask(method, url)
             refused(answer, 401, "unauthorized")
             assert answer.headers["WWW-Authenticate"] == 'Basic realm="gobi"'
@@ -180,7 +210,9 @@ def test_a_reader_may_not_write(site: Site) -> None:
     assert you.post(f"{VAULT}/pull", {"files": [{"path": "a.md", "stamp": version["stamp"]}]}).status_int == 200
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost.evil.example", "http://localhost:81"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "http://localhost.evil.example", "http://localhost:81"]
+)
 def test_a_write_from_another_sites_page_is_cross_origin(site: Site, origin: str) -> None:
     with site.unchanged():
         refused(site.me.put("a.md", b"text", Origin=origin), 403, "cross-origin")
@@ -210,7 +242,13 @@ def test_what_is_not_there_is_not_found(site: Site) -> None:
 
 def test_a_vault_of_others_answers_exactly_like_one_that_does_not_exist(site: Site) -> None:
     you = site.person("you")
-    for method, place in [("GET", ""), ("GET", "/files"), ("PUT", "/files/a"), ("POST", "/push"), ("DELETE", "?confirm=notes")]:
+    for method, place in [
+        ("GET", ""),
+        ("GET", "/files"),
+        ("PUT", "/files/a"),
+        ("POST", "/push"),
+        ("DELETE", "?confirm=notes"),
+    ]:
         theirs = you.ask(method, f"/v1/vaults/notes{place}", X_Request_ID="one").json
         missing = you.ask(method, f"/v1/vaults/nothing{place}", X_Request_ID="one").json
         assert theirs == missing

@@ -5,15 +5,7 @@ from __future__ import annotations
 import pytest
 
 from handlers.throttle import MOST_BUCKETS, PER_ADDRESS, PER_USER, Throttle
-from tests.handlers.site import Person, Site, refused
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.handlers.site import Clock, Person, Site, refused
 
 
 @pytest.fixture
@@ -95,14 +87,28 @@ def test_the_eleventh_wrong_password_for_a_user_is_slow_down(site: Site) -> None
     person = site.person("you")  # even with the right one, while this server has not met its owner
     answer = person.get("/v1/vaults")
     refused(answer, 429, "slow-down")
-    assert 0 < int(answer.headers["Retry-After"]) <= 6
+    assert answer.headers["Retry-After"] == "6"
+    site.clock.now += 6
+    assert person.get("/v1/vaults").status_int == 200
 
 
 def test_an_owner_who_was_here_lately_is_let_in_whoever_guesses(site: Site) -> None:
     assert site.me.get("/v1/vaults").status_int == 200
     while guess(site, "me") != 429:
         pass
+    site.clock.now += 3  # a guess more has not become possible
     assert site.me.get("/v1/vaults").status_int == 200
+
+
+def test_an_owner_who_was_here_yesterday_is_let_in_and_verified_again(site: Site) -> None:
+    assert site.me.get("/v1/vaults").status_int == 200
+    site.clock.now += 20 * 3600
+    while guess(site, "me") != 429:
+        pass
+    assert site.me.get("/v1/vaults").status_int == 200
+    site.metadata.set_password("me", "of no use")
+    site.clock.now += 31
+    assert site.me.get("/v1/vaults").status_int == 401
 
 
 def test_a_request_without_credentials_is_no_guess(site: Site) -> None:

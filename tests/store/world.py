@@ -74,9 +74,9 @@ class World:
     notices: list[Notice] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        bus = LocalBus()
-        bus.subscribe(self.notices.append)
-        self.vaults = Vaults(self.metadata, self.bodies, bus, quota=self.quota, max_file=self.max_file)
+        self.bus = LocalBus()
+        self.bus.subscribe(self.notices.append)
+        self.vaults = Vaults(self.metadata, self.bodies, self.bus, quota=self.quota, max_file=self.max_file)
         self.reader = Reader(self.metadata, self.bodies)
         self.registry = Registry(self.metadata, self.bodies)
         if self.metadata.user(USER) is None:
@@ -86,6 +86,7 @@ class World:
     @classmethod
     def at(cls, folder: Path, *, quota: int = 0, max_file: int = 1 << 30) -> World:
         """In a folder of its own; made there a second time it is the same one after a restart."""
+        folder.mkdir(exist_ok=True)
         return cls(SqliteMetadata(folder / "gobi.db"), DiskBodies(folder / "bodies"), quota, max_file)
 
     @property

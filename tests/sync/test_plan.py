@@ -16,7 +16,7 @@ from tests.sync.one_path import PATH, Log, report, version
 
 @dataclass(frozen=True)
 class Case:
-    """With this log and this report the client is told to do `do`, an upload on `base`."""
+    """With this log and this report the client is told to do `do`, and to name `base` with what it sends."""
 
     name: str
     log: str
@@ -47,11 +47,11 @@ PUT = [
     Case("made again on the tombstone it knows", "10:A 20:-", report("put", "B", base=20), "upload", 20),
     Case("the same new file on both sides", "10:A", report("put", "A"), "adopt"),
     Case("the same edit on both sides", "10:A 20:B", report("put", "B", base=10), "adopt"),
-    Case("both edited", "10:A 20:B", report("put", "C", base=10), "conflict"),
+    Case("both edited", "10:A 20:B", report("put", "C", base=10), "conflict", 10),
     Case("two new files under one name", "10:A", report("put", "B"), "conflict"),
     Case("edited here, deleted there", "10:A 20:-", report("put", "B", base=10), "upload", 20),
     Case("new here, long deleted there", "10:A 20:-", report("put", "B"), "upload", 20),
-    Case("edited on a purged base, changed there", "20:B", report("put", "C", base=10), "conflict", purged=10),
+    Case("edited on a purged base, changed there", "20:B", report("put", "C", base=10), "conflict", 10, purged=10),
     Case("edited on a purged base, purged there", "", report("put", "C", base=10), "upload", purged=10),
     Case("edited on a purged base, deleted there", "20:-", report("put", "C", base=10), "upload", 20, purged=10),
     Case("edited on a purged base as there", "20:C", report("put", "C", base=10), "adopt", purged=10),
@@ -97,9 +97,9 @@ RESTORED = [
     Case("the server has an older version than this edit's base", "10:A", report("put", "C", base=50), "upload", 10),
     Case("the server has an older, equal version", "10:B", report("same", "B", base=50), "upload", 10),
     Case("the server has an older tombstone", "10:A 20:-", report("same", "B", base=50), "upload", 20),
-    Case("somebody wrote since the restore", "10:A 60:C", report("same", "B", base=50), "conflict"),
+    Case("somebody wrote since the restore", "10:A 60:C", report("same", "B", base=50), "conflict", 50),
     Case("somebody brought these bytes since", "10:A 60:B", report("same", "B", base=50), "adopt"),
-    Case("somebody deleted it since", "10:A 60:-", report("same", "B", base=50), "conflict"),
+    Case("somebody deleted it since", "10:A 60:-", report("same", "B", base=50), "conflict", 50),
     Case("the mark is below the lost base", "10:A", report("same", "B", base=50), "upload", 10, purged=49),
 ]
 
@@ -109,13 +109,13 @@ SENT = [
     Case("sent twice, the first arrived", "10:A 20:B", report("put", "C", base=10, sent="BC"), "upload", 20),
     Case("sent, then changed back", "10:A 20:B", report("put", "A", base=10, sent="B"), "upload", 20),
     Case("sent, lost, and edited by another", "10:A 20:B 30:C", report("put", "B", base=10, sent="B"), "download"),
-    Case("both edited after the lost reply", "10:A 20:B 30:D", report("put", "C", base=10, sent="B"), "conflict"),
+    Case("both edited after the lost reply", "10:A 20:B 30:D", report("put", "C", base=10, sent="B"), "conflict", 20),
     Case("deleted after the lost reply", "10:A 20:B", report("delete", base=10, sent="B"), "delete_remote"),
     Case("deleted after it, edited there", "10:A 20:B 30:C", report("delete", base=10, sent="B"), "download"),
     Case("the new file's reply was lost", "10:A", report("put", "A", sent="A"), "adopt"),
     Case("the candidate lost", "10:A 20:B 30:C 40:B", report("put", "C", base=10, sent="C"), "download"),
     Case("the candidate won", "10:A 20:B 30:C 40:C", report("put", "C", base=10, sent="C"), "adopt"),
-    Case("the candidate lost, edited on", "10:A 20:B 30:C 40:B", report("put", "D", base=10, sent="C"), "conflict"),
+    Case("the candidate lost, edited on", "10:A 20:B 30:C 40:B", report("put", "D", base=10, sent="C"), "conflict", 30),
     Case("the candidate lost to a delete", "10:A 20:- 30:C 40:-", report("put", "C", base=10, sent="C"), "delete_local"),
     Case("never arrived", "10:A", report("put", "B", base=10, sent="B"), "upload", 10),
     Case("a restored server got the upload", "60:B", report("put", "C", base=50, sent="B"), "upload", 60),
@@ -128,7 +128,7 @@ IMPOSSIBLE = [
     Case("same, but never synced, and equal there", "10:A", report("same", "A"), "adopt"),
     Case("same, with bytes that are not the base's", "10:A", report("same", "B", base=10), "upload", 10),
     Case("same, not the base's, and deleted there", "10:A 20:-", report("same", "B", base=10), "upload", 20),
-    Case("same, not the base's, and changed there", "10:A 20:C", report("same", "B", base=10), "conflict"),
+    Case("same, not the base's, and changed there", "10:A 20:C", report("same", "B", base=10), "conflict", 10),
     Case("same, on a tombstone", "10:A 20:-", report("same", "A", base=20), "upload", 20),
     Case("same, but another body was sent and arrived", "10:A 20:B", report("same", "A", base=10, sent="B"), "upload", 20),
     Case("same, without its hash", "10:A 20:-", report("same", base=10), "upload", 20),
@@ -290,7 +290,8 @@ def test_every_row_can_be_carried_out(log: Log, change: Change) -> None:
     has_bytes = change.kind in ("put", "same")
     live = log.head is not None and log.head.live
     assert action.head == log.head
-    assert action.base == (log.head.stamp if log.head and action.do == "upload" else None)
+    if action.do == "upload":
+        assert action.base == (log.head.stamp if log.head else None)
     possible = {
         "upload": has_bytes,
         "conflict": has_bytes and log.head is not None,
@@ -300,6 +301,18 @@ def test_every_row_can_be_carried_out(log: Log, change: Change) -> None:
         "adopt": True,
     }
     assert possible[action.do]
+
+
+@given(histories(), reports)
+@settings(deadline=None, max_examples=400)
+def test_a_conflict_names_what_its_bytes_were_made_from_and_never_the_head(log: Log, change: Change) -> None:
+    """Naming the head would overwrite it unseen."""
+    action = plan(change, log.facts(change))
+    if action is not None and action.do == "conflict":
+        assert action.head is not None
+        assert action.base != action.head.stamp
+        settled = log.facts(change).base
+        assert action.base == (settled.stamp if settled else change.base)
 
 
 @given(histories(), reports)

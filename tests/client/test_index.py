@@ -1,0 +1,164 @@
+"""The index: replaced together with the cursor or not at all, and never trusted when it is damaged."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from client.index import NAME, Index, Record
+from client.ports import Stopped
+from tests.client.memory import ManualClock
+
+A = Record("a.md", 1, "aa" * 32, 10, 20, 30, 40, 50)
+B = Record("b.md", None, "", 0, 0, 0, 0, 0, ("bb" * 32, "cc" * 32), "conflict-1")
+
+
+def opened(folder: Path, *, repair: bool = True) -> Index:
+    return Index.open(folder, repair=repair, clock=ManualClock())
+
+
+def test_what_was_finished_is_there_again(tmp_path: Path) -> None:
+    index = opened(tmp_path)
+    index.put(A)
+    index.put(B)
+    index.finish("cursor-1", "rules-1")
+    index.close()
+    again = opened(tmp_path)
+    assert again.records == {"a.md": A, "b.md": B}
+    assert (again.cursor, again.rules) == ("cursor-1", "rules-1")
+    again.forget("a.md")
+    again.save()
+    again.close()
+    last = opened(tmp_path)
+    assert last.records == {"b.md": B}
+    last.close()
+
+
+def test_saving_moves_files_but_never_the_cursor(tmp_path: Path) -> None:
+    index = opened(tmp_path)
+    index.finish("cursor-1", "")
+    index.put(A)
+    index.save()
+    index.put(B)
+    index.close()
+    again = opened(tmp_path)
+    assert (list(again.records), again.cursor) == (["a.md"], "cursor-1")
+    again.close()
+
+
+def test_a_new_index_stands_at_the_start() -> None:
+    index = Index()
+    assert (index.records, index.cursor, index.rules) == ({}, "0", "")
+    index.close()
+
+
+def test_a_sync_that_changed_nothing_writes_nothing(tmp_path: Path) -> None:
+    index = opened(tmp_path)
+    index.put(A)
+    index.finish("cursor-1", "")
+    before = (tmp_path / NAME).stat().st_mtime_ns
+    index.finish("cursor-1", "")
+    assert (tmp_path / NAME).stat().st_mtime_ns == before
+    index.close()
+
+
+_KILLED_IN_A_BATCH = """
+import os, signal, sys
+from pathlib import Path
+from client.index import Index, Record
+from tests.client.memory import ManualClock
+index = Index.open(Path(sys.argv[1]), repair=True, clock=ManualClock())
+index.finish("cursor-1", "")
+for n in range(100):
+    index.put(Record(f"{n}.md", n, "aa" * 32, 0, 0, 0, 0, 0))
+index.save()
+index._db.execute("BEGIN IMMEDIATE")
+index._db.execute("DELETE FROM files")
+index._db.execute("UPDATE meta SET value = 'cursor-2' WHERE name = 'cursor'")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_killed_between_batches_the_index_has_whole_batches_and_the_old_cursor(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", _KILLED_IN_A_BATCH, str(tmp_path)]
+    done = subprocess.run(command, cwd=root, env={**os.environ, "PYTHONPATH": str(root)})
+    assert done.returncode == -signal.SIGKILL
+    index = opened(tmp_path)
+    assert (len(index.records), index.cursor) == (100, "cursor-1")
+    index.close()
+
+
+def _filled(folder: Path) -> Path:
+    index = opened(folder)
+    for number in range(200):
+        index.put(A._replace(path=f"{number}.md"))
+    index.finish("cursor-1", "")
+    index.close()
+    return folder / NAME
+
+
+@pytest.mark.parametrize("size", [100, 4096, 9000])
+def test_a_truncated_index_is_set_aside_and_begun_anew(tmp_path: Path, size: int) -> None:
+    file = _filled(tmp_path)
+    file.write_bytes(file.read_bytes()[:size])
+    with pytest.raises(Stopped, match="builds it anew"):
+        opened(tmp_path, repair=False)
+    index = opened(tmp_path)
+    assert (index.records, index.cursor) == ({}, "0")
+    index.close()
+    assert len(list((tmp_path / "trash").rglob(NAME))) == 1
+
+
+def test_an_index_that_a_power_cut_emptied_is_begun_anew(tmp_path: Path) -> None:
+    _filled(tmp_path).write_bytes(b"")
+    index = opened(tmp_path)
+    assert (index.records, index.cursor) == ({}, "0")
+    index.close()
+
+
+def test_an_index_of_zeros_or_text_is_set_aside(tmp_path: Path) -> None:
+    file = _filled(tmp_path)
+    for rubbish in (bytes(file.stat().st_size), b"this is no database" * 1000):
+        file.write_bytes(rubbish)
+        index = opened(tmp_path)
+        assert (index.records, index.cursor) == ({}, "0")
+        index.close()
+
+
+def test_a_page_of_rubbish_in_the_middle_is_noticed(tmp_path: Path) -> None:
+    file = _filled(tmp_path)
+    data = bytearray(file.read_bytes())
+    data[-4096:] = os.urandom(4096)
+    file.write_bytes(data)
+    index = opened(tmp_path)
+    assert index.cursor == "0"
+    index.close()
+
+
+def test_an_index_of_a_newer_gobi_is_refused_and_left_alone(tmp_path: Path) -> None:
+    file = _filled(tmp_path)
+    db = sqlite3.connect(file)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(Stopped, match="newer gobi"):
+        opened(tmp_path)
+    assert file.exists()
+    assert not (tmp_path / "trash").exists()
+
+
+def test_a_busy_index_is_not_taken_for_a_damaged_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = _filled(tmp_path)
+    monkeypatch.setattr("client.index._PATIENCE", 0.0)
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(Stopped, match="locked"):
+        opened(tmp_path)
+    other.close()
+    assert not (tmp_path / "trash").exists()

@@ -1,0 +1,150 @@
+"""Many files in one request (docs/protocol.md, section 6)."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from typing import Any
+
+from falcon.testing import create_environ
+
+from handlers.bundles import _Turn
+from tests.handlers.site import VAULT, Person, Site, file, refused, sha256
+from tests.handlers.test_auth import GOOD
+
+
+def put(path: str, body: bytes, base: int | None = None) -> dict[str, Any]:
+    return {"path": path, "kind": "put", "base": base, "hash": sha256(body), "size": len(body), "mtime": 1_000_000}
+
+
+def push(me: Person, changes: list[dict[str, Any]], bodies: dict[str, bytes], keep: bool = False) -> Any:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, body in [("manifest.json", json.dumps({"changes": changes}).encode()), *bodies.items()]:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(body)
+            tar.addfile(entry, io.BytesIO(body))
+    on_conflict = "keep" if keep else "fail"
+    return me.post(f"{VAULT}/push?on_conflict={on_conflict}", archive.getvalue(), Content_Type="application/x-tar")
+
+
+def test_each_pushed_change_succeeds_or_fails_alone(me: Person) -> None:
+    old = me.put("old.md", b"old").json["stamp"]
+    head = me.put("old.md", b"newer", base=old).json["stamp"]
+    doomed = me.put("doomed.md", b"doomed").json["stamp"]
+    answer = push(
+        me,
+        [
+            put("new.md", b"new"),
+            put("old.md", b"mine", base=old),
+            {"path": "../bad", "kind": "put", "hash": "0" * 64, "size": 1},
+            {"path": "doomed.md", "kind": "delete", "base": doomed},
+            put("copy.md", b"newer"),  # the vault has these bytes: no entry needed
+            put("unsent.md", b"unsent"),
+            put("new.md/below", b"x"),
+        ],
+        {"new.md": b"new", "old.md": b"mine", "new.md/below": b"x"},
+    )
+    results = answer.json["results"]
+    assert [(row["path"], row["status"], row.get("code")) for row in results] == [
+        ("new.md", "stored", None),
+        ("old.md", "rejected", "conflict"),
+        ("../bad", "rejected", "bad-path"),
+        ("doomed.md", "deleted", None),
+        ("copy.md", "stored", None),
+        ("unsent.md", "need-body", None),
+        ("new.md/below", "rejected", "path-taken"),
+    ]
+    assert results[0]["version"]["hash"] == sha256(b"new")
+    assert results[1]["head"]["stamp"] == head
+    assert me.get(file("copy.md")).body == b"newer"
+    assert answer.json["cursor"] == me.get(VAULT).json["cursor"]
+
+
+def test_a_losing_change_is_kept_as_a_candidate_if_asked(me: Person) -> None:
+    old = me.put("a.md", b"old").json["stamp"]
+    me.put("a.md", b"newer", base=old)
+    (result,) = push(me, [put("a.md", b"mine", base=old)], {"a.md": b"mine"}, keep=True).json["results"]
+    assert result["status"] == "conflict"
+    assert result["conflict"] == me.get(f"{VAULT}/conflicts").json["conflicts"][0]
+
+
+def test_a_push_that_is_no_archive_is_bad_request(me: Person) -> None:
+    for body in (b"", b"no tar at all", b"\0" * 1024):
+        refused(me.post(f"{VAULT}/push", body), 400, "bad-request")
+
+
+def test_a_link_in_a_push_is_refused(site: Site) -> None:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        link = tarfile.TarInfo("manifest.json")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    with site.unchanged():
+        refused(site.me.post(f"{VAULT}/push", archive.getvalue()), 400, "bad-request")
+
+
+def test_a_pull_brings_bodies_in_the_order_asked_with_their_mtimes(me: Person) -> None:
+    large = b"x" * 700_000
+    versions = [
+        me.put("b.md", b"two", Gobi_Mtime="2000000").json,
+        me.put("a/ä.md", b"one", Gobi_Mtime="1000000").json,
+        me.put("large", large).json,
+        me.put("empty", b"").json,
+    ]
+    wanted = [{"path": version["path"], "stamp": version["stamp"]} for version in versions]
+    answer = me.post(f"{VAULT}/pull", {"files": wanted})
+    assert answer.content_type == "application/x-tar"
+    assert int(answer.headers["Content-Length"]) == len(answer.body)
+    with tarfile.open(fileobj=io.BytesIO(answer.body)) as tar:
+        entries = [(entry.name, tar.extractfile(entry).read(), entry.mtime) for entry in tar]  # type: ignore[union-attr]
+    assert [(name, body) for name, body, _ in entries] == [
+        ("b.md", b"two"),
+        ("a/ä.md", b"one"),
+        ("large", large),
+        ("empty", b""),
+    ]
+    assert [mtime for _, _, mtime in entries[:2]] == [2, 1]
+
+
+def test_the_archive_is_the_vault_as_it_stood(me: Person) -> None:
+    old = me.put("a.md", b"old").json
+    me.put("a.md", b"new", base=old["stamp"])
+    me.put("b.md", b"later")
+    assert files_in(me.get(f"{VAULT}/archive.tar").body) == {"a.md": b"new", "b.md": b"later"}
+    answer = me.get(f"{VAULT}/archive.tar?stamp={old['stamp']}")
+    assert files_in(answer.body) == {"a.md": b"old"}
+    assert 'filename="notes.tar"' in answer.headers["Content-Disposition"]
+
+
+def files_in(archive: bytes) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        return {entry.name: tar.extractfile(entry).read() for entry in tar}  # type: ignore[union-attr]
+
+
+def test_a_user_has_one_archive_at_a_time(site: Site) -> None:
+    """Asked of the application itself, so that the first answer can be left unread."""
+    site.me.put("a.md", b"text")
+    environ = create_environ(path=f"{VAULT}/archive.tar", headers={"Authorization": GOOD})
+    first: Any = site.application(environ, lambda *_: None)
+    answer = site.me.get(f"{VAULT}/archive.tar")
+    refused(answer, 429, "slow-down")
+    assert answer.headers["Retry-After"]
+    first.close()  # its reader went away
+    assert site.me.get(f"{VAULT}/archive.tar").status_int == 200
+    assert site.me.get(f"{VAULT}/archive.tar").status_int == 200
+
+
+def test_asking_only_for_the_archives_headers_takes_no_turn(me: Person) -> None:
+    assert me.ask("HEAD", f"{VAULT}/archive.tar").status_int == 200
+    assert me.get(f"{VAULT}/archive.tar").status_int == 200
+
+
+def test_a_turn_ends_once() -> None:
+    busy: set[str] = set()
+    turn = _Turn(iter([b"x"]), busy, "me")
+    assert busy == {"me"}
+    turn.close()
+    turn.close()
+    assert busy == set()

@@ -1,0 +1,70 @@
+"""What changed, and the sync exchange, over HTTP (docs/protocol.md, section 5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.handlers.site import VAULT, Person, sha256
+
+
+def sync(me: Person, cursor: str, *changes: dict[str, Any], **more: Any) -> Any:
+    answer = me.post(f"{VAULT}/sync", {"cursor": cursor, "changes": list(changes)} | more)
+    assert answer.status_int == 200, answer.text
+    return answer.json
+
+
+def test_a_first_reader_gets_what_lives_and_later_only_what_changed(me: Person) -> None:
+    old = me.put("a.md", b"one").json
+    me.put("b.md", b"two")
+    me.delete("a.md", old["stamp"])
+    first = me.get(f"{VAULT}/changes").json
+    assert [(row["path"], row["kind"]) for row in first["changes"]] == [("b.md", "put")]
+    assert first["more"] is False
+    me.put("c.md", b"three")
+    second = me.get(f"{VAULT}/changes?cursor={first['cursor']}").json
+    assert [row["path"] for row in second["changes"]] == ["c.md"]
+    assert me.get(f"{VAULT}/changes?cursor={second['cursor']}").json == {
+        "changes": [],
+        "cursor": second["cursor"],
+        "more": False,
+    }
+
+
+def test_pages_follow_each_other_without_a_gap(me: Person) -> None:
+    for number in range(7):
+        me.put(f"{number}.md", b"text")
+    seen, cursor, more = [], "0", True
+    while more:
+        page = me.get(f"{VAULT}/changes?cursor={cursor}&limit=3").json
+        seen += [row["path"] for row in page["changes"]]
+        cursor, more = page["cursor"], page["more"]
+    assert sorted(seen) == [f"{number}.md" for number in range(7)]
+
+
+def test_an_answer_says_what_to_do_for_each_path(me: Person) -> None:
+    here = me.put("here.md", b"text").json
+    answer = sync(
+        me,
+        "0",
+        {"path": "new.md", "kind": "put", "base": None, "hash": sha256(b"new"), "size": 3},
+        {"path": "here.md", "kind": "put", "base": None, "hash": sha256(b"text"), "size": 4, "unknown": {"field": 1}},
+    )
+    assert {row["path"]: row["do"] for row in answer["actions"]} == {"new.md": "upload", "here.md": "adopt"}
+    by_path = {row["path"]: row for row in answer["actions"]}
+    assert by_path["new.md"]["base"] is None
+    assert by_path["new.md"]["head"] is None
+    assert by_path["here.md"]["head"]["stamp"] == here["stamp"]
+    assert answer["cursor"] == here["cursor"]
+
+
+def test_what_others_changed_comes_with_the_last_request_only(me: Person) -> None:
+    me.put("theirs.md", b"text")
+    first = sync(me, "0", {"path": "mine.md", "kind": "missing"}, last=False)
+    assert [row["path"] for row in first["actions"]] == ["mine.md"]
+    second = sync(me, first["cursor"])
+    assert [(row["path"], row["do"]) for row in second["actions"]] == [("theirs.md", "download")]
+
+
+def test_a_path_is_reported_once(me: Person) -> None:
+    row = {"path": "a.md", "kind": "missing"}
+    assert me.post(f"{VAULT}/sync", {"cursor": "0", "changes": [row, row]}).json["code"] == "bad-request"

@@ -1,0 +1,115 @@
+"""`gobi serve` as a process."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from store.bodies import LEFTOVER_S
+from tests.server import GobiServer
+
+
+def test_a_folder_with_modules_of_gobis_names_in_it_is_never_imported_from(tmp_path: Path) -> None:
+    """A person may start the server in a synced folder, and somebody else may have put a `store.py` there."""
+    one = GobiServer(tmp_path / "server")
+    for name in ("gobi", "store", "handlers", "ops", "sync", "falcon", "gevent", "gunicorn", "gunicorn_conf"):
+        for place in (one.folder / f"{name}.py", one.folder / f"{name}.conf.py"):
+            place.write_text(f"open({str(tmp_path / 'imported')!r}, 'w').write(__name__)\nraise SystemExit(99)\n")
+    one.start()
+    one.add_user()
+    assert one.stop() == 0
+    assert not (tmp_path / "imported").exists()
+
+
+def test_it_says_where_it_listens_and_only_that(tmp_path: Path) -> None:
+    one = GobiServer(tmp_path / "server").start()
+    assert one.url.startswith("http://127.0.0.1:")
+    assert one.stop() == 0
+    assert one.log == ""
+
+
+def test_it_listens_on_a_unix_socket(tmp_path: Path) -> None:
+    one = GobiServer(tmp_path / "s")
+    one._listen = "unix:gobi.sock"
+    one.start()
+    path = one.folder / "gobi.sock"
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(str(path))
+        line.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        received = b"".join(iter(lambda: line.recv(1_000), b""))
+    assert received.endswith(b'{"status":"ok"}')
+    assert one.stop() == 0
+
+
+def test_an_address_in_use_is_named_at_once(server: GobiServer, tmp_path: Path) -> None:
+    second = GobiServer(tmp_path / "second")
+    second._listen = server.url.removeprefix("http://")
+    done = second.gobi("serve")
+    assert (done.returncode, done.stderr.count("\n")) == (78, 1)
+    assert second._listen in done.stderr
+
+
+def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    one = GobiServer(tmp_path / "server")
+    one._env = {"GOBI_TLS_CERT": "/etc/hostname", "GOBI_TLS_KEY": "/nonexistent"}
+    done = one.gobi("serve")
+    assert (done.returncode, done.stderr.count("\n")) == (78, 1)
+    assert "GOBI_TLS_CERT" in done.stderr
+
+
+def test_a_misspelt_setting_is_told_and_the_server_runs(tmp_path: Path) -> None:
+    one = GobiServer(tmp_path / "server").start(GOBI_DATADIR="/x")
+    assert "GOBI_DATADIR" in one.log
+    one.close()
+
+
+def test_leftovers_of_old_uploads_are_swept_and_younger_ones_stay(tmp_path: Path) -> None:
+    one = GobiServer(tmp_path / "server").start()
+    folder = one.data_dir / "bodies" / "tmp"
+    one.kill9()
+    for name, age in (("old", LEFTOVER_S + 60), ("young", 60)):
+        (folder / name).write_bytes(b"begun")
+        os.utime(folder / name, times=(time.time() - age,) * 2)
+    one.start()
+    assert os.listdir(folder) == ["young"]
+    one.close()
+
+
+def test_everything_it_writes_is_its_own(server: GobiServer) -> None:
+    assert stat.S_IMODE(server.data_dir.stat().st_mode) == 0o700
+    for path in server.data_dir.rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def test_a_worker_that_dies_is_replaced(server: GobiServer) -> None:
+    import signal
+
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
+    (first,) = children.read_text().split()
+    os.kill(int(first), signal.SIGKILL)
+    with socket.create_connection(server.address, timeout=30) as line:
+        line.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert line.recv(12) == b"HTTP/1.1 200"
+    assert children.read_text().split() != [first]
+
+
+@pytest.mark.parametrize("format", ["logfmt", "json"])
+def test_the_log_is_one_line_an_entry_whatever_strangers_send(tmp_path: Path, format: str) -> None:
+    import base64
+    import http.client
+
+    one = GobiServer(tmp_path / "server").start(GOBI_LOG_FORMAT=format)
+    connection = http.client.HTTPConnection(*one.address)
+    name = base64.b64encode(b'evil\nlevel=info message="all is well"\x1b[31m:x').decode()
+    connection.request("GET", "/v1/vaults", headers={"Authorization": f"Basic {name}"})
+    assert connection.getresponse().status == 401
+    connection.close()
+    one.close()
+    (line,) = one.log.splitlines()
+    assert "\x1b" not in line
+    assert line.startswith('{"time"' if format == "json" else "time=")

@@ -1,0 +1,165 @@
+"""Settings: what the environment says is taken, what is wrong is named."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from ops.settings import PATHS, Settings, SettingsError, gather, load, names, parse, unknown
+
+NOWHERE = Path("/nonexistent/gobi.env")
+MIB = 1 << 20
+
+
+def read(**environ: str) -> Settings:
+    return parse(gather({"GOBI_DATA_DIR": "/srv/gobi"} | environ, system_file=NOWHERE))
+
+
+def test_every_field_has_a_variable() -> None:
+    assert len(names()) == len(fields(Settings))
+
+
+def test_nothing_has_to_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    settings = parse(gather({}, system_file=NOWHERE))
+    assert settings == Settings(data_dir=Path("/home/me/.local/share/gobi"))
+    assert (settings.listen, settings.max_file, settings.quota) == ("127.0.0.1:8787", 2048 * MIB, 0)
+
+
+def test_each_variable_is_read(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("s3cret\n")
+    settings = read(
+        GOBI_LISTEN="[::1]:80",
+        GOBI_TLS_CERT="/etc/cert.pem",
+        GOBI_TLS_KEY="/etc/key.pem",
+        GOBI_MAX_FILE_MB="5",
+        GOBI_VAULT_QUOTA_MB="7",
+        GOBI_KEEP_DAYS="30",
+        GOBI_PUBLIC_URL="https://Notes.example:443/",
+        GOBI_TRUSTED_PROXIES="127.0.0.1, 10.0.0.0/8",
+        GOBI_METRICS_TOKEN_FILE=str(token),
+        GOBI_STALL_S="5",
+        GOBI_LOG_LEVEL="DEBUG",
+        GOBI_LOG_FORMAT="json",
+    )
+    assert settings == Settings(
+        data_dir=Path("/srv/gobi"),
+        listen="[::1]:80",
+        tls_cert=Path("/etc/cert.pem"),
+        tls_key=Path("/etc/key.pem"),
+        max_file=5 * MIB,
+        quota=7 * MIB,
+        keep_days=30,
+        public_url="https://notes.example",
+        trusted_proxies=(ip_network("127.0.0.1"), ip_network("10.0.0.0/8")),
+        metrics_token="s3cret",
+        stall_s=5,
+        log_level="debug",
+        log_format="json",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GOBI_LISTEN", "8787"),
+        ("GOBI_LISTEN", ":8787"),
+        ("GOBI_LISTEN", "127.0.0.1:99999"),
+        ("GOBI_LISTEN", "::1:80"),
+        ("GOBI_LISTEN", "127.0.0.1:http"),
+        ("GOBI_WORKERS", "0"),
+        ("GOBI_WORKERS", "2"),
+        ("GOBI_WORKERS", "two"),
+        ("GOBI_MAX_FILE_MB", "0"),
+        ("GOBI_MAX_FILE_MB", "1.5"),
+        ("GOBI_VAULT_QUOTA_MB", "-1"),
+        ("GOBI_KEEP_DAYS", "²"),
+        ("GOBI_PUBLIC_URL", "notes.example"),
+        ("GOBI_PUBLIC_URL", "https://notes.example/gobi"),
+        ("GOBI_PUBLIC_URL", "https://notes.example:port"),
+        ("GOBI_TRUSTED_PROXIES", "localhost"),
+        ("GOBI_TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("GOBI_LOG_LEVEL", "loud"),
+        ("GOBI_LOG_FORMAT", "xml"),
+        ("GOBI_SWEEP_S", "0"),
+        ("GOBI_PING_S", "x"),
+        ("GOBI_STALL_S", "0"),
+        ("GOBI_MONGO_URI", "mongodb+srv://me:s3cret@cluster.example"),
+        ("GOBI_REDIS_URL", "redis://:s3cret@localhost"),
+        ("GOBI_TLS_CERT", "/etc/cert.pem"),
+        ("GOBI_TLS_KEY", "/etc/key.pem"),
+        ("GOBI_METRICS_TOKEN_FILE", "/nonexistent/token"),
+    ],
+)
+def test_a_wrong_value_names_its_variable_and_shows_no_secret(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        read(**{name: value})
+    assert name in str(error.value)
+    assert "s3cret" not in str(error.value)
+    assert error.value.exit_code == 78
+
+
+def test_a_secret_is_given_once(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="both set"):
+        read(GOBI_METRICS_TOKEN="x", GOBI_METRICS_TOKEN_FILE=str(tmp_path / "token"))
+
+
+def test_an_empty_variable_is_an_unset_one() -> None:
+    assert read(GOBI_MONGO_URI="", GOBI_LISTEN="") == read()
+
+
+def test_relative_paths_are_settled_before_the_server_changes_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    found = gather(
+        dict.fromkeys(PATHS, "here/it is") | {"GOBI_LISTEN": "unix:gobi.sock", "GOBI_DATA_DIR": "~/gobi"},
+        system_file=NOWHERE,
+    )
+    assert found["GOBI_LISTEN"] == f"unix:{tmp_path}/gobi.sock"
+    assert found["GOBI_DATA_DIR"] == "/home/me/gobi"
+    assert {found[name] for name in PATHS if name != "GOBI_DATA_DIR"} == {f"{tmp_path}/here/it is"}
+
+
+FILE = """
+# a comment
+; another
+GOBI_MAX_FILE_MB=5
+export GOBI_KEEP_DAYS = 30
+GOBI_LOG_LEVEL="debug"
+GOBI_PUBLIC_URL='https://notes.example'
+OTHER=x
+"""
+
+
+def test_a_file_of_settings_is_read_and_the_environment_wins(tmp_path: Path) -> None:
+    file = tmp_path / "gobi.env"
+    file.write_text(FILE.replace("export GOBI_KEEP_DAYS = 30", "export GOBI_KEEP_DAYS=30"))
+    settings = load({"GOBI_DATA_DIR": "/srv/gobi", "GOBI_MAX_FILE_MB": "6"}, file)
+    assert (settings.max_file, settings.keep_days, settings.log_level) == (6 * MIB, 30, "debug")
+    assert settings.public_url == "https://notes.example"
+    assert gather({}, system_file=file)["GOBI_KEEP_DAYS"] == "30"
+
+
+def test_a_file_that_is_named_has_to_be_there_and_the_usual_one_has_not() -> None:
+    assert gather({}, system_file=NOWHERE)
+    with pytest.raises(SettingsError, match=r"gobi\.env"):
+        gather({}, NOWHERE)
+
+
+def test_a_line_that_is_no_setting_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "gobi.env"
+    file.write_text("GOBI_KEEP_DAYS=30\nwhat is this\n")
+    with pytest.raises(SettingsError, match="line 2"):
+        gather({}, file)
+
+
+def test_a_misspelt_variable_is_noticed() -> None:
+    assert unknown({"GOBI_DATADIR": "/x", "GOBI_DATA_DIR": "/x", "GOBI_METRICS_TOKEN_FILE": "/x", "HOME": "/"}) == [
+        "GOBI_DATADIR"
+    ]

@@ -1,0 +1,226 @@
+"""People and their passwords: hard to guess, cheap to repeat, never in the clear."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from argon2 import extract_parameters
+from argon2.low_level import Type
+
+from store.errors import BadRequest, LastOwner, NameTaken, NotFound
+from store.sqlite import SqliteMetadata
+from store.users import MAX_PASSWORD, MOST_KNOWN, REMEMBERED_S, Users
+
+
+class Pool:
+    """Runs the work right here, and counts how often argon2 was asked."""
+
+    def __init__(self) -> None:
+        self.hashings = 0
+
+    def __call__(self, work: Callable[..., Any], /, *arguments: Any, **options: Any) -> Any:
+        self.hashings += 1
+        return work(*arguments, **options)
+
+
+class House:
+    def __init__(self, folder: Path) -> None:
+        self.metadata = SqliteMetadata(folder / "gobi.db")
+        self.pool = Pool()
+        self.now = 1_000.0
+        self.users = Users(self.metadata, offload=self.pool, clock=lambda: self.now)
+
+    def ask_once(self) -> None:
+        """The first question of all makes ready what nobody's password is compared with."""
+        self.users.authenticate("nobody", "x")
+
+    def cost(self, name: str, password: str) -> tuple[bool, int]:
+        """Whether the password is right, and how often argon2 was asked for it."""
+        before = self.pool.hashings
+        return self.users.authenticate(name, password), self.pool.hashings - before
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    one = House(tmp_path)
+    yield one
+    one.metadata.close()
+
+
+# -- people
+
+
+def test_a_password_is_kept_as_argon2id_of_the_recommended_cost(house: House) -> None:
+    """19 MiB, two passes, one lane (OWASP Password Storage Cheat Sheet), with a salt of its own."""
+    house.users.add("me", "secret")
+    house.users.add("you", "secret")
+    mine, yours = house.metadata.users()
+    assert mine.password is not None
+    parameters = extract_parameters(mine.password)
+    assert (parameters.type, parameters.memory_cost, parameters.time_cost, parameters.parallelism) == (
+        Type.ID,
+        19 * 1024,
+        2,
+        1,
+    )
+    assert mine.password != yours.password
+    assert "secret" not in mine.password
+
+
+def test_a_name_is_taken_once(house: House) -> None:
+    house.users.add("me", "secret")
+    with pytest.raises(NameTaken):
+        house.users.add("me", "other")
+    assert house.users.authenticate("me", "secret")
+    assert house.users.names() == ["me"]
+
+
+@pytest.mark.parametrize("name", ["", "Me", "a b", "-a", "é", "a" * 65, "../x"])
+def test_a_name_has_the_protocols_form(house: House, name: str) -> None:
+    with pytest.raises(BadRequest, match="cannot be a user's name"):
+        house.users.add(name, "secret")
+
+
+@pytest.mark.parametrize("password", ["", "x" * (MAX_PASSWORD + 1)], ids=["empty", "too long"])
+def test_a_password_is_neither_empty_nor_endless(house: House, password: str) -> None:
+    house.users.add("me", "secret")
+    with pytest.raises(BadRequest, match="password"):
+        house.users.add("you", password)
+    with pytest.raises(BadRequest, match="password"):
+        house.users.set_password("me", password)
+    assert house.users.authenticate("me", "secret")
+
+
+def test_no_error_shows_the_password(house: House) -> None:
+    with pytest.raises(BadRequest) as refused:
+        house.users.add("Nobody", "hunter2 hunter2")
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_password_may_hold_anything(house: House) -> None:
+    """Other alphabets, colons, NUL, and what is no Unicode at all."""
+    passwords = ["correct horse", "пароль 🌱", "a:b", "\x00", "\udcff", "x" * MAX_PASSWORD]
+    house.users.add("me", "to begin with")
+    for password in passwords:
+        house.users.set_password("me", password)
+        assert house.users.authenticate("me", password), ascii(password)
+    assert not house.users.authenticate("me", "x" * (MAX_PASSWORD - 1))
+
+
+def test_who_is_removed_is_unknown(house: House) -> None:
+    house.users.add("me", "secret")
+    house.users.authenticate("me", "secret")
+    house.users.remove("me")
+    assert not house.users.authenticate("me", "secret")
+    assert house.users.names() == []
+    with pytest.raises(NotFound):
+        house.users.remove("me")
+
+
+def test_a_vaults_last_owner_stays(house: House) -> None:
+    house.users.add("me", "secret")
+    house.metadata.create_vault("notes", "me")
+    with pytest.raises(LastOwner):
+        house.users.remove("me")
+    assert house.users.authenticate("me", "secret")
+
+
+# -- recognising them
+
+
+def test_the_right_password_and_no_other(house: House) -> None:
+    house.users.add("me", "secret")
+    house.users.add("you", "other")
+    assert house.users.authenticate("me", "secret")
+    for wrong in ("Secret", "secret ", "", "other", "x" * (MAX_PASSWORD + 1)):
+        assert not house.users.authenticate("me", wrong)
+
+
+def test_a_verified_password_is_remembered_for_half_a_minute(house: House) -> None:
+    house.ask_once()
+    house.users.add("me", "secret")
+    assert house.cost("me", "secret") == (True, 1)
+    house.now += REMEMBERED_S - 0.01
+    assert house.cost("me", "secret") == (True, 0)
+    house.now += 0.02
+    assert house.cost("me", "secret") == (True, 1), "being asked again does not make it last longer"
+    assert house.cost("me", "secret") == (True, 0)
+
+
+def test_a_wrong_password_is_never_remembered(house: House) -> None:
+    house.ask_once()
+    house.users.add("me", "secret")
+    for _ in range(2):
+        assert house.cost("me", "wrong") == (False, 1)
+    house.users.authenticate("me", "secret")
+    assert house.cost("me", "wrong") == (False, 1)
+
+
+def test_an_unknown_user_costs_what_a_wrong_password_costs(house: House) -> None:
+    """Also one who cannot sign in at all."""
+    house.ask_once()
+    house.users.add("me", "secret")
+    assert house.cost("me", "wrong") == (False, 1)
+    assert house.cost("nobody", "wrong") == (False, 1)
+    assert house.cost("nobody", "secret") == (False, 1)
+    house.metadata.set_password("me", "no hash at all")
+    assert house.cost("me", "secret") == (False, 1)
+
+
+def test_the_very_first_question_tells_no_more_than_later_ones(house: House) -> None:
+    house.users.add("me", "secret")
+    costs = set()
+    for name in ("me", "nobody"):
+        house.users = Users(house.metadata, offload=house.pool)
+        costs.add(house.cost(name, "wrong"))
+    assert len(costs) == 1
+
+
+def test_a_changed_password_counts_at_once_here_and_within_half_a_minute_elsewhere(house: House) -> None:
+    """Another process changes it by the database alone."""
+    house.users.add("me", "old")
+    other = Users(house.metadata, clock=lambda: house.now)
+    assert house.users.authenticate("me", "old")
+    assert other.authenticate("me", "old")
+    house.users.set_password("me", "new")
+    assert not house.users.authenticate("me", "old")
+    assert house.users.authenticate("me", "new")
+    house.now += REMEMBERED_S
+    assert not other.authenticate("me", "old")
+    assert other.authenticate("me", "new")
+    with pytest.raises(NotFound):
+        house.users.set_password("nobody", "new")
+
+
+def test_who_was_verified_lately_is_no_guesser(house: House) -> None:
+    """For a day, with that very password; long after the half minute is over."""
+    house.users.add("me", "secret")
+    assert not house.users.known("me", "secret")
+    house.users.authenticate("me", "secret")
+    house.now += 23 * 3600
+    assert house.users.known("me", "secret")
+    assert not house.users.known("me", "wrong")
+    assert not house.users.known("you", "secret")
+    house.now += 3600
+    assert not house.users.known("me", "secret")
+
+
+def test_name_and_password_are_not_run_together(house: House) -> None:
+    house.users.add("me", "a\0b")
+    assert house.users.authenticate("me", "a\0b")
+    assert not house.users.authenticate("me\0a", "b")
+    assert not house.users.known("me\0a", "b")
+
+
+def test_only_so_many_are_remembered_and_none_in_the_clear(house: House) -> None:
+    house.users.add("me", "secret")
+    house.users.authenticate("me", "secret")
+    for number in range(MOST_KNOWN):
+        house.users._remember(str(number).encode())
+    assert len(house.users._verified) == MOST_KNOWN
+    assert not house.users.known("me", "secret"), "the oldest makes room"
+    house.users.authenticate("me", "secret")
+    assert all(b"secret" not in key for key in house.users._verified)
