@@ -16,7 +16,7 @@ FEW = 20  # deletes that are always believed
 BY_HAND = "rm"
 
 
-@dataclass(slots=True)
+@dataclass
 class Outgoing:
     """The report, in path order.
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from client.ports import Stopped
@@ -27,8 +27,7 @@ class BadUrl(ValueError):
     """The message says what is wrong with the address and how it should look."""
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(NamedTuple):
     """`id` names the password file; `insecure`: plain http beyond this machine was asked for."""
 
     url: str
@@ -121,7 +120,7 @@ def save(folder: Path, config: Config, password: str) -> None:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(_password_file(config.id), secret)
         state_folder(folder).mkdir(mode=0o700, exist_ok=True)
-        _write(state_folder(folder) / "config.json", asdict(config))
+        _write(state_folder(folder) / "config.json", config._asdict())
     except OSError as error:
         raise Stopped(f"cannot write {shown(Path(error.filename or folder))}: {error.strerror}", CONFIG) from None
 

@@ -11,9 +11,8 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
 from client.ports import ServerAway, ServerRefused, SlowDown
@@ -39,8 +38,7 @@ class Limits(TypedDict, total=False):
     patience: float
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """What a request sends: `length` bytes. `pieces` is called again, from the start, when a request is repeated."""
 
     length: int

@@ -17,7 +17,7 @@ class CursorExpired(Exception):
     """The server does not know this cursor any more: sync again from "0"."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Answer:
     """What is to be done, by path, and the cursor that holds once it is.
 

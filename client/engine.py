@@ -7,11 +7,10 @@ everything up to it is done or stands in the queue. A sync that is cut off anywh
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
 from client.ahead import Ahead, ahead
-from client.apply import apply_here
 from client.changes import Outgoing, check_mass_delete, collect
 from client.conversation import CHUNK, Answer, CursorExpired, converse
 from client.index import START, Index
@@ -19,7 +18,6 @@ from client.ports import Clock, FileSystem, Progress, ServerAway, Transport
 from client.queue import DELETE, Operation, OperationQueue
 from client.report import Report, Silent
 from client.scan import View, look
-from client.upload import apply_there
 from client.work import Work
 from sync.model import Action
 
@@ -27,8 +25,7 @@ ROUNDS = 5
 RESTARTS = 3  # of one exchange whose cursor expires while it goes on
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """`propagate_deletes`: what vanished here is deleted everywhere; `allow_mass_delete`: even where that is most."""
 
     propagate_deletes: bool = False
@@ -100,8 +97,8 @@ class Engine:
         )
         for action in answer.overtaken.values():
             work.retry(action, "it changed on the server meanwhile")
-        apply_here(work, answer.actions.values())
-        apply_there(work, answer.actions.values())
+        if answer.actions:
+            _carry_out(work, answer.actions.values())
         self._finish(work, unseen, outgoing)
         return work.again or bool(view.unsteady)
 
@@ -143,6 +140,14 @@ class Engine:
         report.conflicts = sorted((path, one.conflict) for path, one in records.items() if one.conflict)
         report.refused = sorted([(one.path, one.why) for one in kept if one.refused] + list(work.view.held.items()))
         report.waiting = sorted((one.path, one.why) for one in kept if not one.refused)
+
+
+def _carry_out(work: Work, actions: Collection[Action]) -> None:
+    from client.apply import apply_here  # late: most syncs have nothing to do, and are to have done it at once
+    from client.upload import apply_there
+
+    apply_here(work, actions)
+    apply_there(work, actions)
 
 
 def _plan(answer: Answer, outgoing: Outgoing, clock: Clock) -> Iterable[Operation]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from client.ports import Blocked, Entry, LocalChange, NoRoom
 from client.work import Work
@@ -22,8 +22,7 @@ class Damaged(Exception):
     """What came is not what the server announced."""
 
 
-@dataclass(frozen=True, slots=True)
-class Download:
+class Download(NamedTuple):
     """A file to be put at `head.path`, where `expected` is now (None: nothing)."""
 
     action: Action

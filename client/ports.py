@@ -7,7 +7,6 @@ the file system's side and microseconds on the server's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, Protocol
 
 from sync.model import Action, Change, Json, Version
@@ -26,8 +25,7 @@ class Entry(NamedTuple):
     inode: int
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(NamedTuple):
     """Something in the folder that cannot be synced, and why, in words for the user. `name` is printable.
 
     `path`: its vault path, where it has one. What lies there and below is unknown: neither missing nor deleted.
@@ -137,15 +135,13 @@ class ServerRefused(Exception):
         self.problem = problem or {}
 
 
-@dataclass(frozen=True, slots=True)
-class SyncAnswer:
+class SyncAnswer(NamedTuple):
     actions: list[Action]
     cursor: str
     more: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What became of one pushed change. `status` and `code` as in section 6; `head` where the server told it."""
 
     path: str
@@ -156,8 +152,7 @@ class Result:
     head: Version | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Pushed:
+class Pushed(NamedTuple):
     """`after` and `cursor` are None unless a client standing at `after` may move to `cursor`."""
 
     results: list[Result]

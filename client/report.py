@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from client.ports import Skipped
 
 
-@dataclass(slots=True)
+@dataclass
 class Report:
     """The outcome of one `gobi sync`. Sizes are bytes; lists are (path, words for the user).
 
@@ -43,7 +43,7 @@ class Report:
         return 0 if self.in_step and not any(one.refused for one in self.skipped) else 1
 
 
-@dataclass(slots=True)
+@dataclass
 class Status:
     """Where a folder stands, found out without the server. Lists as in `Report`.
 
@@ -72,7 +72,7 @@ class Status:
         return not (pending or self.conflicts or self.refused or self.waiting)
 
 
-@dataclass(slots=True)
+@dataclass
 class Removal:
     """What `gobi rm` did: files removed here (and with the next sync everywhere), and those it could not remove."""
 

@@ -20,7 +20,7 @@ EMPTIED = (
 )
 
 
-@dataclass(slots=True)
+@dataclass
 class View:
     """The folder at moment `at_ns`, beside the index.
 

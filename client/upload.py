@@ -43,7 +43,7 @@ class Prepared(NamedTuple):
     seen_ns: int = 0
 
 
-@dataclass(slots=True)
+@dataclass
 class Bundle:
     """`late`: jobs whose files changed, or cannot be read, and why."""
 

@@ -17,7 +17,7 @@ from sync.model import Action, Version
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
+@dataclass
 class Work:
     """One round. `cursor`: where this client stands once everything that was asked for is done or waits.
 

@@ -94,7 +94,7 @@ class Gate:
             if not guessed:
                 self._throttle.give_back(address, name)
         if guessed:
-            log.warning("wrong password for %r from %s (request %s)", name, address, errors.request_id(req))
+            log.warning("wrong password for %r from %s (request %s)", name[:64], address, errors.request_id(req))
             raise _unauthorized(req, "there is no such user, or the password is wrong")
 
 

@@ -47,7 +47,7 @@ class DiskBodies:
         self._count = itertools.count()
         with _translated():
             if not os.path.isdir(self._temporary):
-                os.makedirs(self._temporary, mode=0o700, exist_ok=True)
+                _make_folders(self._root, self._temporary)
                 flush_files([self._root, os.path.dirname(os.path.abspath(self._root))], on=self._root)
 
     def receive(self, limit: int | None = None) -> DiskIncoming:
@@ -154,13 +154,9 @@ class DiskBodies:
         """Makes the folder of a hash; returns the folders whose new entries have to be flushed."""
         if folder in self._known_folders:
             return set()
-        try:
-            os.mkdir(folder, mode=0o700)
-        except FileExistsError:
-            pass
-        except FileNotFoundError:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-        return {os.path.dirname(folder), self._root}
+        vault_folder = os.path.dirname(folder)
+        _make_folders(vault_folder, folder)
+        return {vault_folder, self._root}
 
 
 class DiskIncoming:
@@ -212,6 +208,17 @@ class DiskIncoming:
             descriptor, self._descriptor = self._descriptor, None
             with _translated():
                 os.close(descriptor)
+
+
+def _make_folders(outer: str, inner: str) -> None:
+    """Both for nobody else to look into; above them folders of the usual kind."""
+    try:
+        os.mkdir(inner, mode=0o700)
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        os.makedirs(outer, mode=0o700, exist_ok=True)
+        _make_folders(outer, inner)
 
 
 def _name(received: Received, path: str) -> bool:

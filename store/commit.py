@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from store.base import Totals, Transaction
 from sync.judge import Verdict, Write, judge
@@ -217,7 +217,7 @@ class Group:
         number = there.candidates[-1].n + 1 if there else 1
         candidate = Candidate(number, write.user, write.device, write.hash, write.size, write.mtime, self.now)
         if there is not None:
-            conflict = replace(there, candidates=(*there.candidates, candidate))
+            conflict = there._replace(candidates=(*there.candidates, candidate))
         else:
             conflict = Conflict(secrets.token_hex(8), write.path, write.base, self.now, (candidate,))
         self._remember(conflict)

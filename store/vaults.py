@@ -134,9 +134,10 @@ class Vaults:
         may_be_same = head is not None and head.live and hash in (None, head.hash) and length in (None, head.size)
         if not may_be_same and judge(write, head, blocked=False) is Verdict.STALE:
             raise Stale(_STALE, head)
-        grows = length is not None and not (hash and self._counted(vault, [(hash, length)]))
-        if self._quota and grows and length is not None and vault.stored + length > self._quota:
-            raise self._quota_exceeded(vault)
+        if self._quota and length is not None and vault.stored + length > self._quota:
+            fits = self._counted(vault, [(hash, length)]) if hash is not None else may_be_same
+            if not fits:
+                raise self._quota_exceeded(vault)
 
     def _receive(self, chunks: Iterable[bytes], length: int | None) -> Received:
         incoming = self._bodies.receive(self._max_file)

@@ -8,8 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Json = dict[str, Any]
 
@@ -20,8 +19,7 @@ Verb = Literal["download", "delete_local", "upload", "delete_remote", "adopt", "
 HASH = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(NamedTuple):
     """One change of one path, as the log keeps it. A delete (tombstone) has no hash and size 0."""
 
     path: str
@@ -67,8 +65,7 @@ class Version:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What a client reports about one path (section 5). `sent`: hashes it sent for the path without an answer."""
 
     path: str
@@ -91,8 +88,7 @@ class Change:
         return row
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(NamedTuple):
     """What a client is to do about one path.
 
     `base` goes with what is sent: for `upload` the present head's stamp, for `conflict` the settled base's, or None.
@@ -116,8 +112,7 @@ class Action:
         return cls(row["do"], row["path"], Version.from_json(head) if head else None, row.get("base"))
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """One client's side of a conflict. `n` counts from 1 within the conflict; `at` is the database's time in µs."""
 
     n: int
@@ -140,8 +135,7 @@ class Candidate:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(NamedTuple):
     """Two sides changed one path from one base. `base` is that base's stamp (None: both sides made the file new)."""
 
     id: str
@@ -162,11 +156,10 @@ class Conflict:
         return next((one for one in self.candidates if one.n == n), None)
 
     def settled(self, resolution: Json) -> Conflict:
-        return replace(self, resolution=resolution)
+        return self._replace(resolution=resolution)
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(NamedTuple):
     """Where a reader stands: everything up to `stamp` in `epoch` was seen.
 
     In the middle of a first listing `position` is the last path that was listed ("" before the first page) and

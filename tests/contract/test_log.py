@@ -119,13 +119,29 @@ def test_live_at_an_older_moment_is_what_stood_then(metadata: Metadata, vault: V
 
 
 PREFIXED = sorted(
-    ["100%/a", "100%/b", "100x/a", "a_b/x", "aXb/x", "notes", "notes.md", "notes/a", "notes0", "é/x", "é/y", "ê", "🌱", "🌱🌱"],
+    [
+        "100%/a",
+        "100%/b",
+        "100x/a",
+        "a_b/x",
+        "aXb/x",
+        "notes",
+        "notes.md",
+        "notes/a",
+        "notes0",
+        "é/x",
+        "é/y",
+        "ê",
+        "🌱",
+        "🌱🌱",
+    ],
     key=str.encode,
 )
 
 
 @pytest.mark.parametrize(
-    "prefix", ["", "100%", "100%/", "a_b", "a_", "notes", "notes/", "n", "é", "é/", "🌱", "\U0010ffff", "x", "%", "_", "NOTES"]
+    "prefix",
+    ["", "100%", "100%/", "a_b", "a_", "notes", "notes/", "n", "é", "é/", "🌱", "\U0010ffff", "x", "%", "_", "NOTES"],
 )
 def test_a_prefix_means_its_very_letters(metadata: Metadata, vault: Vault, prefix: str) -> None:
     """No letter of it is a wildcard, and capitals are letters of their own."""
@@ -154,7 +170,9 @@ def snapshot(metadata: Metadata, vault_id: str, at: int, limit: int) -> list[Ver
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 5])
 def test_a_first_listing_has_every_live_head_once(metadata: Metadata, vault: Vault, limit: int) -> None:
-    written = append(metadata, vault.id, ("d", "D"), ("c", "-"), ("b", "B"), ("a", "A"), ("b", "b"), ("e", "E"), ("e", "-"))
+    written = append(
+        metadata, vault.id, ("d", "D"), ("c", "-"), ("b", "B"), ("a", "A"), ("b", "b"), ("e", "E"), ("e", "-")
+    )
     assert snapshot(metadata, vault.id, written[-1].stamp, limit) == [written[3], written[4], written[0]]
 
 

@@ -44,9 +44,7 @@ def test_a_reader_follows_eight_writing_threads(
     metadata: Metadata, backend: Backend, vault: Vault, stepping: bool
 ) -> None:
     each = 120
-    threads = [
-        threading.Thread(target=write, args=(metadata, vault.id, str(number), each)) for number in range(8)
-    ]
+    threads = [threading.Thread(target=write, args=(metadata, vault.id, str(number), each)) for number in range(8)]
     for thread in threads:
         thread.start()
 

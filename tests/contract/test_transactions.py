@@ -157,7 +157,9 @@ def test_totals_are_added_up(metadata: Metadata, vault: Vault) -> None:
 def test_a_live_path_below_is_found(metadata: Metadata, vault: Vault) -> None:
     """Below means in the folder of that very name, at any depth; siblings that begin alike are not below."""
     written = append(
-        metadata, vault.id, *((path, "A") for path in ("a!", "a.md", "a/b/c", "a0", "b/c", "dir/x", "dir/y", "%/x", "é/🌱"))
+        metadata,
+        vault.id,
+        *((path, "A") for path in ("a!", "a.md", "a/b/c", "a0", "b/c", "dir/x", "dir/y", "%/x", "é/🌱")),
     )
     heads = {version.path: version for version in written}
     append(metadata, vault.id, ("b/c", "-"))
@@ -189,7 +191,7 @@ def _assert_equal(found: object, expected: object) -> None:
 def test_a_conflict_comes_back_the_same(metadata: Metadata, vault: Vault) -> None:
     two = Candidate(2, "you", "Büro 🌱", hash_of("D"), 7, -5, 12)
     one = conflict("c1", "Bücher/日記.md", base=None)
-    full = replace(one, candidates=(*one.candidates, two))
+    full = one._replace(candidates=(*one.candidates, two))
     metadata.transact(vault.id, lambda tx: tx.save_conflict(full))
     assert metadata.conflict(vault.id, "c1") == full
     assert metadata.open_conflicts(vault.id) == [full]

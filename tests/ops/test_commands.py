@@ -179,7 +179,7 @@ def test_settings_come_from_a_file_too(offline: GobiServer, tmp_path: Path) -> N
     file = tmp_path / "gobi.env"
     file.write_text(f"GOBI_DATA_DIR={tmp_path}/elsewhere\n")
     environment = {name: value for name, value in offline.environment().items() if name != "GOBI_DATA_DIR"}
-    command = [GOBI, "user", "add", "me", "--generate", "--env-file", str(file)]
+    command = [str(GOBI), "user", "add", "me", "--generate", "--env-file", str(file)]
     subprocess.run(command, env=environment, check=True, capture_output=True)
     assert (tmp_path / "elsewhere" / "metadata.db").exists()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from store import intake
+from store.base import Notice
 from store.errors import BadRequest, TooLarge
 from store.intake import MAX_BYTES, MAX_CHANGES, MAX_MANIFEST
 from sync import bundle
@@ -214,7 +215,14 @@ def test_a_change_that_makes_no_sense_is_rejected_alone(world: World, tmp_path: 
         (change("x", LARGE), LARGE[:-1] + b"!", "hash-mismatch"),
         (change("x", b""), LARGE, "length-mismatch"),
     ],
-    ids=["other bytes", "more bytes", "no bytes", "a wrong size", "a large body with one wrong byte", "a large surprise"],
+    ids=[
+        "other bytes",
+        "more bytes",
+        "no bytes",
+        "a wrong size",
+        "a large body with one wrong byte",
+        "a large surprise",
+    ],
 )
 def test_a_body_that_is_not_the_announced_one_is_rejected_alone(
     world: World, tmp_path: Path, announced: Json, sent: bytes, code: str
@@ -251,7 +259,11 @@ def test_a_body_that_the_vault_has_may_be_left_out(world: World) -> None:
 def test_a_body_that_the_vault_does_not_have_is_asked_for(world: World) -> None:
     world.registry.create("me", "other")
     world.vaults.push(
-        world.registry.enter("me", "other"), [parcel([change("x", b"x")], [("x", b"x")])], device="d", user="me", keep=False
+        world.registry.enter("me", "other"),
+        [parcel([change("x", b"x")], [("x", b"x")])],
+        device="d",
+        user="me",
+        keep=False,
     )
     changes = [change("a", b"a"), change("x", b"x"), change("b", b"b")]
     assert world.statuses(parcel(changes, [("a", b"a"), ("b", b"b")])) == ["stored", "need-body", "stored"]
@@ -309,7 +321,11 @@ def test_a_file_in_a_folders_place_waits_for_all_of_the_folder(world: World) -> 
     assert results[1].head is not None
     assert results[1].head.path == "thing/b"
     changes = [removal("thing/b", stamps["thing/b"]), change("thing/c", b"c"), change("thing", b"file")]
-    assert world.statuses(parcel(changes, [("thing/c", b"c"), ("thing", b"file")])) == ["deleted", "stored", "path-taken"]
+    assert world.statuses(parcel(changes, [("thing/c", b"c"), ("thing", b"file")])) == [
+        "deleted",
+        "stored",
+        "path-taken",
+    ]
     assert world.files() == {"thing/c": b"c"}
 
 
@@ -324,7 +340,9 @@ def test_the_order_within_a_push_decides_a_swap(world: World) -> None:
 def test_a_file_and_a_folder_of_one_name_in_one_push_do_not_both_become_live(world: World) -> None:
     """Whichever comes first stands; the other is told what is in its way."""
     for first, second in (("x", "x/y/z"), ("v/w/u", "v")):
-        results = world.push(parcel([change(first, b"1"), change(second, b"2")], [(first, b"1"), (second, b"2")])).results
+        results = world.push(
+            parcel([change(first, b"1"), change(second, b"2")], [(first, b"1"), (second, b"2")])
+        ).results
         assert [one.code or one.status for one in results] == ["stored", "path-taken"]
         assert results[1].head == results[0].version
     assert world.files() == {"x": b"1", "v/w/u": b"1"}
@@ -362,7 +380,11 @@ def test_a_push_that_changed_nothing_stays_where_the_vault_stands(world: World) 
 def test_a_foreign_version_in_the_middle_of_a_push_leaves_the_cursor_where_it_is(world: World, tmp_path: Path) -> None:
     """Between its first thousand changes and the rest another worker commits: the client has to ask."""
     other = World.at(tmp_path)
-    world.bus.subscribe(lambda notice: other.put("foreign", b"y"))
+
+    def commit(_: Notice) -> None:
+        other.put("foreign", b"y")
+
+    world.bus.subscribe(commit)
     many = [change(f"n/{number}", b"x") for number in range(1001)]
     pushed = world.push(parcel(many, [("n/0", b"x")]))
     assert (pushed.after, pushed.cursor) == (None, None)

@@ -129,10 +129,10 @@ def test_a_first_listing_is_the_live_heads_and_ends_at_the_moment_it_began(world
 
 
 def test_the_first_listing_of_an_empty_vault_gives_a_cursor_to_go_on_from(world: World) -> None:
-    page = world.reader.changes(world.vault, START, 10)
-    assert page == ([], Cursor(world.vault.epoch, 0), False)
+    page, cursor, more = world.reader.changes(world.vault, START, 10)
+    assert (page, cursor, more) == ([], Cursor(world.vault.epoch, 0), False)
     world.new("a", b"x")
-    assert paths(world.reader.changes(world.vault, page.cursor, 10).changes) == ["a"]
+    assert paths(world.reader.changes(world.vault, cursor, 10).changes) == ["a"]
 
 
 def test_a_cursor_at_or_above_the_purge_mark_is_good(world: World) -> None:

@@ -205,9 +205,7 @@ def test_a_conflict_whose_server_side_was_deleted(dispute: Dispute, keep: str, f
     """The tombstone is the server's side: to keep it is to delete again, on top of the candidate."""
     world = dispute.world
     tombstone = world.delete("a.md", dispute.server.stamp)
-    versions = world.resolve(
-        dispute.conflict, keep, tombstone.stamp, text="merged" if keep == "merged" else None
-    )
+    versions = world.resolve(dispute.conflict, keep, tombstone.stamp, text="merged" if keep == "merged" else None)
     assert versions[0].hash == sha256(b"phone")
     assert world.files() == files
     assert world.vault.files == len(files)
@@ -275,17 +273,53 @@ def test_a_candidate_whose_body_is_lost_stops_the_settlement(dispute: Dispute) -
     assert_unchanged(world, log, [dispute.conflict])
 
 
-@pytest.mark.parametrize("keep", ["server", "client", "both"])
-def test_a_place_that_is_taken_stops_the_settlement(dispute: Dispute, keep: str) -> None:
-    """The path was deleted and became a folder meanwhile."""
-    world = dispute.world
-    tombstone = world.delete("a.md", dispute.server.stamp)
-    inside = world.new("a.md/inside", b"x")
-    log = world.log()
+@pytest.fixture
+def taken(dispute: Dispute) -> tuple[Version, Version]:
+    """The path was deleted and became a folder meanwhile: its tombstone, and the file inside."""
+    tombstone = dispute.world.delete("a.md", dispute.server.stamp)
+    return tombstone, dispute.world.new("a.md/inside", b"x")
+
+
+@pytest.mark.parametrize("keep", ["client", "merged"])
+def test_a_place_that_is_taken_stops_what_would_stand_there(
+    dispute: Dispute, taken: tuple[Version, Version], keep: str
+) -> None:
+    world, log = dispute.world, dispute.world.log()
+    tombstone, inside = taken
     with pytest.raises(PathTaken) as refused:
-        world.resolve(dispute.conflict, keep, tombstone.stamp)
+        world.resolve(dispute.conflict, keep, tombstone.stamp, text="merged" if keep == "merged" else None)
     assert refused.value.version == inside
     assert_unchanged(world, log, [dispute.conflict])
+
+
+@pytest.mark.parametrize(
+    ("keep", "files"), [("server", {"a.md/inside": b"x"}), ("both", {"a.md/inside": b"x", beside(): b"phone"})]
+)
+def test_a_place_that_is_taken_leaves_the_deletion_to_choose(
+    dispute: Dispute, taken: tuple[Version, Version], keep: str, files: dict[str, bytes]
+) -> None:
+    """The candidate is in the history all the same."""
+    tombstone, _ = taken
+    versions = dispute.world.resolve(dispute.conflict, keep, tombstone.stamp)
+    assert dispute.bodies(versions)[:2] == [("a.md", b"phone"), ("a.md", None)]
+    assert dispute.world.files() == files
+    assert dispute.world.vault.files == len(files)
+
+
+def test_a_file_in_the_folders_place_leaves_no_room_for_a_second_copy(world: World) -> None:
+    """Not even beside the first; to choose the deletion is possible."""
+    base = world.new("dir/a.md", b"base")
+    server = world.new("dir/a.md", b"server", base.stamp)
+    conflict = world.keep("dir/a.md", b"phone", base.stamp)
+    tombstone = world.delete("dir/a.md", server.stamp)
+    file = world.new("dir", b"a file now")
+    log = world.log()
+    with pytest.raises(PathTaken) as refused:
+        world.resolve(conflict, "both", tombstone.stamp)
+    assert refused.value.version == file
+    assert_unchanged(world, log, [conflict])
+    world.resolve(conflict, "server", tombstone.stamp)
+    assert world.files() == {"dir": b"a file now"}
 
 
 # -- the second copy's name

@@ -45,7 +45,9 @@ CASES = [
     Case("the base is an older version, to be kept", "10:A 20:B", put("C", 10, keep=True), Verdict.KEEP),
     Case("the base is the tombstone", "10:A 20:-", put("B", 20), Verdict.STORE),
     Case("the base was deleted", "10:A 20:-", put("B", 10), Verdict.STALE),
-    Case("the base was deleted, to be kept: an edit beats a delete", "10:A 20:-", put("B", 10, keep=True), Verdict.STORE),
+    Case(
+        "the base was deleted, to be kept: an edit beats a delete", "10:A 20:-", put("B", 10, keep=True), Verdict.STORE
+    ),
     Case("a base where nothing ever was", "", put("A", 10), Verdict.STALE),
     Case("a base where nothing is any more, to be kept", "", put("A", 10, keep=True), Verdict.STORE),
     Case("a base that is still to come", "10:A", put("B", 99), Verdict.STALE),

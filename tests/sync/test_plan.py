@@ -116,7 +116,9 @@ SENT = [
     Case("the candidate lost", "10:A 20:B 30:C 40:B", report("put", "C", base=10, sent="C"), "download"),
     Case("the candidate won", "10:A 20:B 30:C 40:C", report("put", "C", base=10, sent="C"), "adopt"),
     Case("the candidate lost, edited on", "10:A 20:B 30:C 40:B", report("put", "D", base=10, sent="C"), "conflict", 30),
-    Case("the candidate lost to a delete", "10:A 20:- 30:C 40:-", report("put", "C", base=10, sent="C"), "delete_local"),
+    Case(
+        "the candidate lost to a delete", "10:A 20:- 30:C 40:-", report("put", "C", base=10, sent="C"), "delete_local"
+    ),
     Case("never arrived", "10:A", report("put", "B", base=10, sent="B"), "upload", 10),
     Case("a restored server got the upload", "60:B", report("put", "C", base=50, sent="B"), "upload", 60),
 ]
@@ -130,7 +132,9 @@ IMPOSSIBLE = [
     Case("same, not the base's, and deleted there", "10:A 20:-", report("same", "B", base=10), "upload", 20),
     Case("same, not the base's, and changed there", "10:A 20:C", report("same", "B", base=10), "conflict", 10),
     Case("same, on a tombstone", "10:A 20:-", report("same", "A", base=20), "upload", 20),
-    Case("same, but another body was sent and arrived", "10:A 20:B", report("same", "A", base=10, sent="B"), "upload", 20),
+    Case(
+        "same, but another body was sent and arrived", "10:A 20:B", report("same", "A", base=10, sent="B"), "upload", 20
+    ),
     Case("same, without its hash", "10:A 20:-", report("same", base=10), "upload", 20),
     Case("a delete that brings the head's hash", "10:A 20:B", report("delete", "A", base=10), "download"),
     Case("a missing file that brings a hash", "10:A 20:B", report("missing", "B", base=10), "download"),
@@ -226,19 +230,19 @@ def test_there_is_an_answer_to_whatever_facts_come(
 @st.composite
 def histories(draw: st.DrawFn) -> Log:
     """A path's log after any edits and deletes, perhaps purged, perhaps put back to an older copy and gone on."""
-    versions = []
+    versions: list[Version] = []
     stamp = 0
     for letter in draw(st.lists(st.sampled_from("ABC-"), max_size=7)):
         stamp += draw(st.integers(1, 9))
         versions.append(version(stamp, letter))
-    if versions and draw(st.booleans()):
+    if draw(st.booleans()) and versions:
         kept = draw(st.integers(0, len(versions)))
         versions = versions[:kept]
         if draw(st.booleans()):
             versions.append(version(stamp + draw(st.integers(-3, 9)) + 1, draw(st.sampled_from("ABC-"))))
         versions.sort(key=lambda one: one.stamp)
     purged = 0
-    if versions and draw(st.booleans()):
+    if draw(st.booleans()) and versions:
         # Superseded versions go oldest first, the tombstone last; the newest version of a living file never.
         most = len(versions) if not versions[-1].live else len(versions) - 1
         gone = draw(st.integers(0, most))
@@ -257,7 +261,7 @@ reports = st.builds(
 
 
 @given(histories(), reports)
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 def test_a_file_is_only_deleted_where_the_server_had_its_bytes(log: Log, change: Change) -> None:
     """The local bytes are in the log, or they were purged from it: the base is gone, at or below the purge mark."""
     action = plan(change, log.facts(change))
@@ -271,7 +275,7 @@ def test_a_file_is_only_deleted_where_the_server_had_its_bytes(log: Log, change:
 
 
 @given(histories(), reports)
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 def test_adopting_always_means_equal_bytes_or_nothing_on_both_sides(log: Log, change: Change) -> None:
     action = plan(change, log.facts(change))
     if action is not None and action.do == "adopt":
@@ -281,7 +285,7 @@ def test_adopting_always_means_equal_bytes_or_nothing_on_both_sides(log: Log, ch
 
 
 @given(histories(), reports)
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 def test_every_row_can_be_carried_out(log: Log, change: Change) -> None:
     """An upload stands on the present head and has bytes to send; a download has bytes to get; and so on."""
     action = plan(change, log.facts(change))
@@ -304,7 +308,7 @@ def test_every_row_can_be_carried_out(log: Log, change: Change) -> None:
 
 
 @given(histories(), reports)
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 def test_a_conflict_names_what_its_bytes_were_made_from_and_never_the_head(log: Log, change: Change) -> None:
     """Naming the head would overwrite it unseen."""
     action = plan(change, log.facts(change))
@@ -316,7 +320,7 @@ def test_a_conflict_names_what_its_bytes_were_made_from_and_never_the_head(log: 
 
 
 @given(histories(), reports)
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 def test_bytes_that_the_server_never_had_are_sent_to_it(log: Log, change: Change) -> None:
     """Whatever was reported: an upload or a candidate, never thrown away. Only a purge explains bytes away."""
     action = plan(change, log.facts(change))
