@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from queue import Full, Queue
 from threading import Event, Thread
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -26,46 +26,55 @@ def ahead(items: Iterable[T], depth: int = 1) -> Iterator[Iterator[T]]:
 
     What it raises comes out where the next item was expected. When the block is left, the thread has ended.
     """
-    made: Queue[tuple[T] | BaseException | None] = Queue(depth)
-    unwanted = Event()
+    worker = _Worker(items, depth)
+    worker.thread.start()
+    in_peace = True
+    try:
+        yield worker.items()
+    except KeyboardInterrupt:
+        in_peace = False  # the process ends; nobody waits for a network that may be silent
+        raise
+    finally:
+        worker.unwanted.set()
+        if in_peace:
+            worker.thread.join()
 
-    def offer(thing: tuple[T] | BaseException | None) -> bool:
-        while not unwanted.is_set():
-            try:
-                made.put(thing, timeout=_LOOK_UP)
-            except Full:
-                continue
-            return True
-        return False
 
-    def work() -> None:
-        iterator = iter(items)
-        try:
-            for item in iterator:
-                if not offer((item,)):
-                    break
-            else:
-                offer(None)
-        except BaseException as error:  # noqa: BLE001  it is raised again by whoever waits for the next item
-            offer(error)
-        finally:
-            close = getattr(iterator, "close", None)
-            if close is not None:
-                close()
+class _Worker(Generic[T]):
+    """What is made: an item in a tuple, an error, or None at the end."""
 
-    def use() -> Iterator[T]:
-        while (thing := made.get()) is not None:
+    def __init__(self, items: Iterable[T], depth: int) -> None:
+        self._items = items
+        self._made: Queue[tuple[T] | BaseException | None] = Queue(depth)
+        self.unwanted = Event()
+        self.thread = Thread(target=self._work, name="gobi-ahead", daemon=True)
+
+    def items(self) -> Iterator[T]:
+        while (thing := self._made.get()) is not None:
             if isinstance(thing, BaseException):
                 raise thing
             yield thing[0]
 
-    thread = Thread(target=work, name="gobi-ahead", daemon=True)
-    thread.start()
-    try:
-        yield use()
-    finally:
-        unwanted.set()
-        thread.join()
+    def _work(self) -> None:
+        iterator = iter(self._items)
+        try:
+            for item in iterator:
+                if not self._offer((item,)):
+                    return
+            self._offer(None)
+        except BaseException as error:  # noqa: BLE001  it is raised again by whoever waits for the next item
+            self._offer(error)
+        finally:
+            _close(iterator)
+
+    def _offer(self, thing: tuple[T] | BaseException | None) -> bool:
+        while not self.unwanted.is_set():
+            try:
+                self._made.put(thing, timeout=_LOOK_UP)
+            except Full:
+                continue
+            return True
+        return False
 
 
 @contextmanager
@@ -75,6 +84,10 @@ def in_turn(items: Iterable[T], depth: int = 1) -> Iterator[Iterator[T]]:  # noq
     try:
         yield iterator
     finally:
-        close = getattr(iterator, "close", None)
-        if close is not None:
-            close()
+        _close(iterator)
+
+
+def _close(iterator: Iterator[T]) -> None:
+    close = getattr(iterator, "close", None)
+    if close is not None:
+        close()

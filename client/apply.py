@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from client.download import Fetcher, copy_what_is_here
+from client.download import Fetcher, copy_what_is_here, pair_renames
 from client.ignore import FILE as IGNORE_FILE
 from client.install import Download, Installer
 from client.work import Work
@@ -32,7 +32,7 @@ def apply_here(work: Work, actions: Iterable[Action]) -> None:
     work.progress.start("receiving", len(wanted), sum(download.head.size for download in wanted))
     installer = Installer(work)
     try:
-        missing = copy_what_is_here(work, installer, wanted)
+        missing = _use_what_is_here(work, installer, wanted, deletes)
         for action in deletes:
             _delete(work, installer, action)
         if missing:
@@ -40,6 +40,26 @@ def apply_here(work: Work, actions: Iterable[Action]) -> None:
     finally:
         installer.finish()  # what came whole stays, also where the rest did not come
         work.progress.done()
+
+
+def _use_what_is_here(
+    work: Work, installer: Installer, wanted: list[Download], deletes: list[Action]
+) -> list[Download]:
+    """Renames and copies files instead of fetching them; returns what has to be fetched. Takes from `deletes`."""
+    pairs = pair_renames(work, wanted, deletes)
+    missing = copy_what_is_here(work, installer, [one for one in wanted if one.head.path not in pairs])
+    moved: set[str] = set()
+    not_moved = []
+    for download in wanted:
+        old = pairs.get(download.head.path)
+        if old is None:
+            continue
+        if installer.move(download, old, work.view.entries[old.path]):
+            moved.add(old.path)
+        else:
+            not_moved.append(download)
+    deletes[:] = [old for old in deletes if old.path not in moved]
+    return missing + copy_what_is_here(work, installer, not_moved)
 
 
 def _adopt(work: Work, action: Action) -> None:

@@ -29,6 +29,10 @@ class Outgoing:
     deletes: dict[str, Operation] = field(default_factory=dict)
     doubtful: int = 0
 
+    def hashes(self) -> dict[str, str]:
+        """The content that was reported, by path."""
+        return {change.path: change.hash for change in self.changes if change.hash is not None}
+
 
 def collect(
     view: View,

@@ -68,6 +68,8 @@ class _Pages:
             if path in reported:
                 self.actions[path] = _unless_new(action, reported[path])
                 told[path] = stamp
+            elif action.do not in ("download", "delete_local"):
+                continue  # nothing was reported that could call for this
             elif path not in self._told:
                 record = self._records.get(path)
                 if record is None or record.stamp is None or stamp > record.stamp:

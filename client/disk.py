@@ -8,150 +8,52 @@ there at that very moment can still be looked at, and kept.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Self
 
 from client import moves
-from client.folders import Folders, open_folder
-from client.ignore import FILE as IGNORE_FILE
-from client.ignore import Ignore, Nothing
-from client.ports import SMALL, Blocked, Clock, Entry, LocalChange, Skipped, Stopped
+from client.folders import open_folder
+from client.ports import Blocked, Clock, Entry, LocalChange, Stopped
+from client.reading import ReadableFolder, entry_of
 from client.staging import Staging
 from client.trash import Trash
 from client.trouble import blocked, name_not_held, words
-from client.walk import STATE, walk
+from client.walk import STATE
 
 FEW = 8  # up to so many, one fsync each is cheaper than flushing the whole file system
-PIECE = 256 * 1024
-
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # O_NONBLOCK: a named pipe must not hold us
-_NO_FILE = (errno.ELOOP, errno.ENXIO, errno.EISDIR)  # a link, a socket, a folder
 
 
-class Disk:
+class Disk(ReadableFolder):
     """The folder `root`, with its temporary files and its trash in `.gobi`. For one thread at a time.
 
     Raises Stopped where the folder has no `.gobi`.
     """
 
     def __init__(self, root: Path, *, clock: Clock) -> None:
-        self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        super().__init__(root)
         try:
             self._state = open_folder(STATE, self._root)
         except OSError as error:
-            os.close(self._root)
-            raise Stopped(f"{root} is not connected to a vault ({error.strerror}); run gobi connect", 78) from error
-        self._folded = _exists(STATE.upper(), self._root)
-        self._folders = Folders(self._root, exact=self._folded)
+            super().close()
+            raise Stopped(f"{root} is not connected to a vault ({words(error)}); run gobi connect", 78) from error
         self._staging = Staging(self._state)
         self._trash = Trash(self._state, clock)
         self._changing = (self._folders, self._staging.folders, self._trash.folders)
-        self._ignore: Ignore | Nothing = Nothing()
+
+    def close(self) -> None:
+        for folders in self._changing:
+            folders.clear()
+        os.close(self._state)
+        super().close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for folders in self._changing:
-            folders.clear()
-        os.close(self._state)
-        os.close(self._root)
-
-    # -- looking
-
-    def scan(self) -> tuple[list[Entry], list[Skipped]]:
-        self._folders.clear()
-        self._ignore = self._read_rules()
-        return walk(self._root, self._ignore if isinstance(self._ignore, Ignore) else None)
-
-    @property
-    def rules(self) -> str:
-        return self._ignore.rules
-
-    def ignored(self, path: str) -> bool:
-        return path in self._ignore
-
-    def stat(self, path: str) -> Entry | None:
-        above, _, name = path.rpartition("/")
-        try:
-            folder = self._folders.get(above)
-            entry = _entry(path, os.stat(name, dir_fd=folder, follow_symlinks=False))
-            return entry if not self._folded or self._folders.holds(folder, name) else None
-        except FileNotFoundError:
-            return None
-        except NotADirectoryError:
-            if self._leads_through_link(above):
-                raise Blocked("a symbolic link is in the way") from None
-            return None
-        except OSError as error:
-            raise blocked(error) from error
-
-    def open(self, path: str) -> BinaryIO:
-        above, _, name = path.rpartition("/")
-        try:
-            descriptor = os.open(name, _READ, dir_fd=self._folders.get(above))
-        except (FileNotFoundError, NotADirectoryError):
-            raise LocalChange(f"{path!r} is gone") from None
-        except OSError as error:
-            if error.errno in _NO_FILE:
-                raise LocalChange(f"{path!r} is no regular file any more") from None
-            raise blocked(error) from error
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise LocalChange(f"{path!r} is no regular file any more")
-        return open(descriptor, "rb")
-
-    def read(self, path: str) -> tuple[Entry, bytes]:
-        parts: list[bytes] = []
-        entry = self._read(path, parts.append, SMALL)
-        return entry, b"".join(parts)
-
-    def digest(self, path: str) -> tuple[Entry, str]:
-        digest = hashlib.sha256()
-        entry = self._read(path, digest.update, None)
-        return entry, digest.hexdigest()
-
-    def _read(self, path: str, take: Callable[[bytes], object], limit: int | None) -> Entry:
-        with self.open(path) as file:
-            descriptor = file.fileno()
-            before = _entry(path, os.fstat(descriptor))
-            if before is None or (limit is not None and before.size > limit):
-                raise LocalChange(f"{path!r} has become too large to be read at once")
-            left = before.size + 1  # one more, to notice that it grew
-            try:
-                while left and (piece := os.read(descriptor, min(left, PIECE))):
-                    take(piece)
-                    left -= len(piece)
-            except OSError as error:
-                raise blocked(error) from error
-            if left != 1 or _entry(path, os.fstat(descriptor)) != before:
-                raise LocalChange(f"{path!r} changed while it was read")
-        return before
-
-    def _read_rules(self) -> Ignore | Nothing:
-        try:
-            with open(os.open(IGNORE_FILE, _READ, dir_fd=self._root), "rb") as file:
-                if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                    return Ignore(file.read())
-            reason = "it is not a regular file"
-        except FileNotFoundError:
-            return Nothing()
-        except OSError as error:
-            reason = "it is a symbolic link" if error.errno == errno.ELOOP else words(error)
-        raise Stopped(f"{IGNORE_FILE} cannot be read ({reason}); correct that and sync again", 78)
-
-    def _leads_through_link(self, path: str) -> bool:
-        while path:
-            above, _, name = path.rpartition("/")
-            try:
-                return stat.S_ISLNK(os.lstat(name, dir_fd=self._folders.get(above)).st_mode)
-            except OSError:
-                path = above  # the link is further up
-        return False
+        self.close()
 
     # -- writing
 
@@ -196,16 +98,16 @@ class Disk:
     # -- changing what the folder shows
 
     def install(self, handle: str, path: str, mtime_us: int | None, expected: Entry | None, trash: bool) -> Entry:
-        above, _, name = path.rpartition("/")
+        above = path.rpartition("/")[0]
         try:
-            folder = self._folders.get(above, make=True)
+            folder, name = self._locate(path, make=True)
             if expected is None:
                 self._staging.dress(handle, mtime_us, None)
                 self._put_new(handle, folder, name)
             else:
                 self._put_over(handle, folder, path, mtime_us, expected, trash)
             self._folders.touched.add(above)
-            entry = _entry(path, os.stat(name, dir_fd=folder, follow_symlinks=False))
+            entry = entry_of(path, os.stat(name, dir_fd=folder, follow_symlinks=False))
         except OSError as error:
             self.unstage(handle)
             if error.errno == errno.ENOENT:
@@ -220,11 +122,11 @@ class Disk:
         return entry
 
     def remove(self, path: str, expected: Entry, trash: bool) -> None:
-        above, _, name = path.rpartition("/")
+        above = path.rpartition("/")[0]
         if self.stat(path) != expected:
             raise LocalChange(f"{path!r} has changed")
         try:
-            folder = self._folders.get(above)
+            folder, name = self._locate(path)
             if trash:
                 place = self._trash.take(folder, name, path)
             else:
@@ -243,22 +145,22 @@ class Disk:
             raise blocked(error) from error
 
     def rename(self, path: str, to: str, expected: Entry) -> Entry:
-        above, _, name = path.rpartition("/")
-        target_above, _, target = to.rpartition("/")
         if self.stat(path) != expected:
             raise LocalChange(f"{path!r} has changed")
         try:
-            target_folder = os.dup(self._folders.get(target_above, make=True))
+            found, target = self._locate(to, make=True)
+            target_folder = os.dup(found)
             try:
-                moves.move_new(self._folders.get(above), name, target_folder, target)
-                entry = _entry(to, os.stat(target, dir_fd=target_folder, follow_symlinks=False))
+                moves.move_new(*self._locate(path), target_folder, target)
+                entry = entry_of(to, os.stat(target, dir_fd=target_folder, follow_symlinks=False))
             finally:
                 os.close(target_folder)
         except FileExistsError:
             raise Blocked(f"{to!r} exists") from None
         except OSError as error:
             raise blocked(error) from error
-        self._folders.touched |= {above, target_above}
+        self._folders.touched |= {path.rpartition("/")[0], to.rpartition("/")[0]}
+        self._folders.remove_empty(path.rpartition("/")[0])
         if entry is None:
             raise LocalChange(f"{path!r} has changed")
         return entry
@@ -286,7 +188,7 @@ class Disk:
     ) -> None:
         name = path.rpartition("/")[2]
         there = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        if _entry(path, there) != expected:
+        if entry_of(path, there) != expected:
             raise LocalChange(f"{path!r} has changed")
         self._staging.dress(handle, mtime_us, there.st_mode)
         if trash and not self._trash.link(folder, name, path):
@@ -317,24 +219,10 @@ class Disk:
             self._trash.take(*place, path)
 
 
-def _entry(path: str, status: os.stat_result) -> Entry | None:
-    if not stat.S_ISREG(status.st_mode):
-        return None
-    return Entry(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-
-
 def _same_file(place: tuple[int, str], expected: Entry) -> bool:
     """Whether a file that was moved is the expected one. Moving changes the ctime, so that says nothing."""
     status = os.stat(place[1], dir_fd=place[0], follow_symlinks=False)
     return (status.st_size, status.st_mtime_ns, status.st_ino) == (expected.size, expected.mtime_ns, expected.inode)
-
-
-def _exists(name: str, folder: int) -> bool:
-    try:
-        os.lstat(name, dir_fd=folder)
-    except OSError:
-        return False
-    return True
 
 
 def _remove_empty_tree(folder: int, name: str) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Sequence
 
 from client.install import Download, Installer
 from client.ports import SMALL, Blocked, LocalChange, ServerAway, ServerRefused
 from client.work import Work, in_bundles
-from sync.model import Version
+from sync.model import Action, Version
 
 BUNDLE_FILES = 1_000
 BUNDLE_BYTES = 8 * 1024 * 1024
@@ -16,6 +17,22 @@ PIECES_AHEAD = 8
 FAILURES = 3  # files in a row that cannot be fetched before it must be the network
 
 Piece = list[tuple[Download, list[bytes]]]
+
+
+def pair_renames(work: Work, wanted: Sequence[Download], deletes: Sequence[Action]) -> dict[str, Action]:
+    """Which downloads are files that were only renamed elsewhere: new path → the deletion of the old one."""
+    going: dict[str | None, list[Action]] = defaultdict(list)
+    for old in deletes:
+        if old.path in work.view.entries and work.view.why_unknown(old.path) is None:
+            going[work.hash_of(old.path)].append(old)
+    pairs: dict[str, Action] = {}
+    for download in wanted if going else ():
+        candidates = going.get(download.head.hash)
+        if candidates and download.expected is None:
+            mtime_ns = work.view.entries[candidates[-1].path].mtime_ns
+            if mtime_ns // 1000 == download.head.mtime:
+                pairs[download.head.path] = candidates.pop()
+    return pairs
 
 
 def copy_what_is_here(work: Work, installer: Installer, wanted: Sequence[Download]) -> list[Download]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from client.ahead import Ahead, ahead
 from client.changes import Outgoing, check_mass_delete, collect
 from client.conversation import CHUNK, Answer, CursorExpired, converse
-from client.index import START, Index
+from client.index import START, Index, Record
 from client.ports import Clock, FileSystem, Progress, ServerAway, Transport
 from client.queue import DELETE, Operation, OperationQueue
 from client.report import Report, Silent
@@ -77,8 +77,10 @@ class Engine:
         view = look(self._fs, self._index.records, self._clock, self._progress)
         for record in view.fresh:
             self._index.put(record)
+        self._remember_sent(waiting)
         outgoing, answer, full = self._exchange(view, waiting, options)
         report.full |= full
+        self._forget_sent(outgoing, answer)
         unseen = [one for one in waiting if self._is_unseen(one, view)]
         plan = _plan(answer, outgoing, self._clock)
         self._queue.replace([*plan, *outgoing.deletes.values(), *unseen])
@@ -94,6 +96,7 @@ class Engine:
             view,
             full,
             answer.cursor,
+            outgoing.hashes(),
         )
         for action in answer.overtaken.values():
             work.retry(action, "it changed on the server meanwhile")
@@ -101,6 +104,29 @@ class Engine:
             _carry_out(work, answer.actions.values())
         self._finish(work, unseen, outgoing)
         return work.again or bool(view.unsteady)
+
+    def _remember_sent(self, waiting: Iterable[Operation]) -> None:
+        """A sync broke off: any of the hashes in its plan may be on the server, or may not.
+
+        They go to the index, and durably, because the next plan takes the place of that one.
+        """
+        broken_off = False
+        for one in waiting:
+            record = self._index.records.get(one.path, Record.unknown(one.path))
+            new = [digest for digest in one.sent if digest not in (*record.sent, record.hash)]
+            if new:
+                self._index.put(record._replace(sent=(*record.sent, *new)))
+                broken_off = True
+        if broken_off:
+            self._index.save()
+
+    def _forget_sent(self, outgoing: Outgoing, answer: Answer) -> None:
+        """What was reported and calls for nothing is as the server has it: nothing that was sent before came there."""
+        called_for = answer.actions.keys() | answer.overtaken.keys()
+        for change in outgoing.changes:
+            record = self._index.records.get(change.path)
+            if change.kind == "put" and change.path not in called_for and record and (record.sent or record.conflict):
+                self._index.put(record._replace(sent=(), conflict=None))
 
     def _exchange(self, view: View, waiting: list[Operation], options: Options) -> tuple[Outgoing, Answer, bool]:
         """What was reported, what is to be done about it, and whether the sync began from "0"."""
@@ -154,9 +180,11 @@ def _plan(answer: Answer, outgoing: Outgoing, clock: Clock) -> Iterable[Operatio
     """The work as lines of the queue. What is only to be noted down needs no line, nor what has one: the deletes."""
     now = clock.time_ns() // 1000
     todo: dict[str, Action] = answer.actions | answer.overtaken
+    hashes = outgoing.hashes()
     for path, action in todo.items():
         if action.do != "adopt" and path not in outgoing.deletes:
-            yield Operation(action.do, path, action.base, at=now)
+            digest = hashes.get(path) if action.do in ("upload", "conflict") else None
+            yield Operation(action.do, path, action.base, at=now, sent=(digest,) if digest else ())
 
 
 def _kept(work: Work, unseen: Iterable[Operation], outgoing: Outgoing) -> Iterable[Operation]:

@@ -61,7 +61,7 @@ class Folder:
             disk.sweep()
             engine = Engine(disk, transport, self._clock, index, self._queue(), device=device, progress=progress)
             report = engine.sync(options)
-            self._last_sync.write_text(f"{self._clock.time_ns() // 1000}\n")
+            self._note_sync()
         return report
 
     def remove(self, names: Iterable[str]) -> Removal:
@@ -89,6 +89,12 @@ class Folder:
         except (OSError, ValueError):
             pass  # never synced, or the power went while it was written: it is information only
         return found
+
+    def _note_sync(self) -> None:
+        try:
+            self._last_sync.write_text(f"{self._clock.time_ns() // 1000}\n")
+        except OSError:
+            pass  # it is information only, and the sync is done
 
     @property
     def _last_sync(self) -> Path:

@@ -15,6 +15,14 @@ def open_folder(name: str, parent: int) -> int:
     return os.open(name, _OPEN, dir_fd=parent)
 
 
+def split(path: str) -> tuple[str, str]:
+    """The folder's path and the last name. Raises OSError for a name that leads elsewhere."""
+    above, _, name = path.rpartition("/")
+    if name in ("", ".", ".."):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
+    return above, name
+
+
 class Folders:
     """Descriptors of folders below one root, by their path ("" is the root). A bounded cache: clear it often.
 
@@ -36,7 +44,7 @@ class Folders:
         if found is not None:
             self._open.move_to_end(path)
             return found
-        above, _, name = path.rpartition("/")
+        above, name = split(path)
         parent = self.get(above, make=make)
         try:
             descriptor = open_folder(name, parent)
@@ -64,7 +72,7 @@ class Folders:
     def remove_empty(self, path: str) -> None:
         """Removes the folder if nothing is in it, then those above that this leaves empty; never the root."""
         while path:
-            above, _, name = path.rpartition("/")
+            above, name = split(path)
             try:
                 os.rmdir(name, dir_fd=self.get(above))
             except OSError:

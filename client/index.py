@@ -76,6 +76,12 @@ class Record(NamedTuple):
         return cls(path, None, "", 0, 0, 0, 0, 0)
 
 
+_PLAIN = "path, stamp, hash, size, mtime_ns, ctime_ns, inode, recorded_ns"
+_UNSETTLED = "sent <> '' OR conflict IS NOT NULL"
+_SETTLED = ((), None)  # the last two fields of nearly every record
+_record = Record._make
+
+
 class Index:
     """Opened with `open`, or in memory. Raises Stopped where the disk says no."""
 
@@ -164,18 +170,16 @@ class Index:
         meta = dict(self._db.execute("SELECT name, value FROM meta"))
         self.cursor, self.rules = meta.get("cursor", START), meta.get("rules", "")
         with collector_paused():
-            for row in self._db.execute("SELECT * FROM files"):
-                self.records[row[0]] = _from_row(row)
+            plain = self._db.execute(f"SELECT {_PLAIN} FROM files")
+            self.records = {row[0]: _record(row + _SETTLED) for row in plain}
+            unsettled = self._db.execute(f"SELECT {_PLAIN}, sent, conflict FROM files WHERE {_UNSETTLED}")
+            for *row, sent, conflict in unsettled:
+                self.records[row[0]] = _record((*row, tuple(json.loads(sent or "[]")), conflict))
 
 
 def _to_row(record: Record) -> tuple[object, ...]:
-    return (*record[:8], json.dumps(record.sent) if record.sent else "", record.conflict)
-
-
-def _from_row(row: tuple[object, ...]) -> Record:
-    if row[8] == "":
-        return Record._make((*row[:8], (), row[9]))
-    return Record._make((*row[:8], tuple(json.loads(str(row[8]))), row[9]))
+    sent = '["' + '", "'.join(record.sent) + '"]' if record.sent else ""  # hashes need no escaping
+    return (*record[:8], sent, record.conflict)
 
 
 def _is_damage(error: Exception) -> bool:

@@ -75,6 +75,18 @@ class Installer:
             self._removed.append(action)
             self._work.report.deleted_here += 1
 
+    def move(self, download: Download, old: Action, entry: Entry) -> bool:
+        """Renames a file instead of fetching it under its new name; False where that cannot be."""
+        seen_ns = self._work.clock.time_ns()
+        try:
+            moved = self._work.fs.rename(entry.path, download.head.path, entry)
+        except (LocalChange, Blocked):
+            return False
+        self._installed.append((download, moved, seen_ns))
+        self._removed.append(old)
+        self._work.report.renamed += 1
+        return True
+
     def flush_if_due(self) -> None:
         if len(self._staged) >= BATCH_FILES or self._size >= BATCH_BYTES:
             self.flush()

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """For a stretch that makes thousands of objects and no garbage: it takes half the time."""
+    """For a stretch that makes thousands of objects that stay: it takes half the time, and they are never looked at."""
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         if enabled:
             gc.enable()

@@ -110,7 +110,7 @@ class FileSystem(Protocol):
         """Removes the file, and folders that this leaves empty. Raises LocalChange, Blocked."""
 
     def rename(self, path: str, to: str, expected: Entry) -> Entry:
-        """Raises LocalChange, Blocked (`to` exists)."""
+        """Removes folders that this leaves empty, too. Raises LocalChange, Blocked (`to` exists)."""
 
 
 class ServerAway(Exception):

@@ -25,7 +25,8 @@ class Operation(NamedTuple):
     """`op`: `delete`, or the protocol's word for what the server asked (section 5). `at` is in µs since 1970.
 
     `base`: the version a delete was made on. `by`: who deleted (`rm`, `watch`). `why`: what kept it from being done;
-    `refused`: it takes a person to get on.
+    `refused`: it takes a person to get on. `sent`: hashes that may have been sent for the path, should the sync break
+    off here.
     """
 
     op: str
@@ -35,10 +36,10 @@ class Operation(NamedTuple):
     at: int = 0
     why: str = ""
     refused: bool = False
+    sent: tuple[str, ...] = ()
 
     def to_line(self) -> str:
-        row = {name: value for name, value in zip(self._fields, self, strict=True) if value}
-        return json.dumps(row, ensure_ascii=False) + "\n"
+        return _encode({name: value for name, value in zip(self._fields, self, strict=True) if value}) + "\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> Operation:
@@ -49,10 +50,11 @@ class Operation(NamedTuple):
         known = {name: row[name] for name in cls._fields if row.get(name) is not None}
         if not all(isinstance(value, _KINDS[name]) for name, value in known.items()):
             raise ValueError("not an operation")
-        return cls(**known)
+        return cls(**known | {"sent": tuple(map(str, known.get("sent", ())))})
 
 
-_KINDS = {"op": str, "path": str, "base": int, "by": str, "at": int, "why": str, "refused": bool}
+_KINDS = {"op": str, "path": str, "base": int, "by": str, "at": int, "why": str, "refused": bool, "sent": list}
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class OperationQueue(Protocol):

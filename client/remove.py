@@ -41,7 +41,10 @@ def remove(fs: FileSystem, index: Index, queue: OperationQueue, clock: Clock, na
             removal.failed.append((path, str(error)))
         else:
             removal.removed.append(path)
-    fs.flush()
+    try:
+        fs.flush()
+    except Blocked as error:
+        raise Stopped(f"the files are gone, but the disk may forget that at a power cut: {error}") from error
     return removal
 
 

@@ -11,7 +11,7 @@ from client.aside import step_aside
 from client.index import Record
 from client.ports import SMALL, Blocked, Entry, LocalChange, Pushed, Result, ServerRefused
 from client.work import Work
-from sync.model import Action, Change
+from sync.model import Action, Change, Version
 
 BUNDLE_FILES = 1_000
 BUNDLE_BYTES = 4 * 1024 * 1024
@@ -92,6 +92,7 @@ class _Sender:
         self._work = work
         self._keep = keep
         self._again: list[Job] = []
+        self._in_the_way: list[tuple[Action, Version]] = []  # for when nobody reads the folder any more
         self._no: ServerRefused | None = None  # to everything, not just to one bundle
 
     def send(self, jobs: list[Job]) -> None:
@@ -104,6 +105,8 @@ class _Sender:
             for job in large:
                 self._send_alone(job)
             jobs = self._again
+        for action, there in self._in_the_way:
+            step_aside(self._work, action, there)
 
     def _is_large(self, job: Job) -> bool:
         entry = self._work.view.entries.get(job.path)
@@ -198,15 +201,20 @@ class _Sender:
             self._settle([prepared], pushed, size=prepared.change.size)
 
     def _note_sent(self, prepared: Iterable[Prepared]) -> None:
-        """Durable before anything leaves: should the answer be lost, these hashes tell what became of it."""
+        """Durable before anything leaves: should the answer be lost, these hashes tell what became of it.
+
+        Nearly all of them are in the queue already, with the plan.
+        """
         index = self._work.index
         for one in prepared:
-            digest = one.change.hash
-            if digest is not None:
-                record = index.records.get(one.change.path, Record.unknown(one.change.path))
-                if digest not in record.sent:
-                    index.put(record._replace(sent=(*record.sent, digest)))
+            path, digest = one.change.path, one.change.hash
+            if digest is not None and digest != self._work.planned.get(path):
+                index.put(self._with_sent(path, digest))
         index.save()
+
+    def _with_sent(self, path: str, digest: str) -> Record:
+        record = self._work.index.records.get(path, Record.unknown(path))
+        return record if digest in record.sent else record._replace(sent=(*record.sent, digest))
 
     # -- what became of it
 
@@ -215,6 +223,8 @@ class _Sender:
         for one in prepared:
             result = results.get(one.change.path)
             if result is None:
+                if one.change.hash is not None:
+                    self._work.index.put(self._with_sent(one.change.path, one.change.hash))
                 self._work.retry(one.job.action, "the server did not say what became of it")
             else:
                 self._settle_one(one, result)
@@ -232,7 +242,7 @@ class _Sender:
             work.gone(change.path)
             work.deleted.add(change.path)
         elif result.status == "conflict" and result.conflict is not None:
-            record = work.index.records[change.path]
+            record = self._with_sent(change.path, change.hash or "")
             work.index.put(record._replace(conflict=str(result.conflict["id"])))
         elif result.status == "need-body" and not one.job.body:
             self._again.append(one.job._replace(body=True))
@@ -241,7 +251,7 @@ class _Sender:
             if result.code in _TRY_AGAIN or result.status == "need-body":
                 work.retry(action)
             elif result.code == "path-taken" and result.head is not None:
-                step_aside(work, action, result.head)
+                self._in_the_way.append((action, result.head))
             else:
                 work.wait(action, _reason(result.code), refused=True)
 

@@ -21,9 +21,10 @@ T = TypeVar("T")
 class Work:
     """One round. `cursor`: where this client stands once everything that was asked for is done or waits.
 
-    `full`: this sync began from "0", so that the index may be wrong about what the server has. `waiting`: what could
-    not be done, by path. `again`: something changed meanwhile; another round will settle it. `uploaded`, `deleted`:
-    what the server took. `stepped_aside`: files that got another name there.
+    `full`: this sync began from "0", so that the index may be wrong about what the server has. `planned`: the hash that
+    the plan in the queue has for a path. `waiting`: what could not be done, by path. `again`: something changed
+    meanwhile; another round will settle it. `uploaded`, `deleted`: what the server took. `stepped_aside`: files that
+    got another name there.
     """
 
     fs: FileSystem
@@ -37,6 +38,7 @@ class Work:
     view: View
     full: bool
     cursor: str
+    planned: dict[str, str] = field(default_factory=dict)
     waiting: dict[str, Operation] = field(default_factory=dict)
     uploaded: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)

@@ -69,10 +69,15 @@ def _check_address(listen: str) -> None:
         ) from None
 
 
+# What glibc's allocator is told, unless the environment says otherwise. Left alone it keeps an arena a thread and gives
+# little back: after 10,000 notes came and went a worker held 43 MiB of its own, with these 35.
+_ALLOCATOR = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "131072"}
+
+
 def _become_gunicorn(variables: dict[str, str]) -> NoReturn:
     """From the root folder and with a safe path: gunicorn imports from the folder it was started in, and a synced
     folder may well hold a `store.py`."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    environ = _ALLOCATOR | {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     environ |= variables | {"PYTHONSAFEPATH": "1"}
     os.chdir("/")
     os.execve(sys.executable, [sys.executable, "-m", "gunicorn", "--config", "python:ops.gunicorn_conf"], environ)  # noqa: S606  # no shell is wanted

@@ -252,7 +252,8 @@ class Bodies(Protocol):
     def forsake(self, vault_id: str, hashes: Iterable[str]) -> None:
         """Says that no version came of these new bodies: whoever keeps or reuses them next counts them as new.
 
-        May be repeated; bodies that are not there are passed over.
+        May be repeated; bodies that are not there are passed over. Never raises: where it fails, only the count of
+        stored bytes stays behind.
         """
 
     def counted(self, vault_id: str, wanted: Iterable[tuple[str, int]]) -> set[str]:

@@ -1,7 +1,8 @@
 """Bodies straight on disk: `<root>/<vault id>/ab/cdef…`, named by their SHA-256.
 
 A body gets its name only after its bytes were flushed: named earlier, a file that a power cut emptied would pass for
-a good one ever after. Temporary files lie in `<root>/tmp`, on the same file system.
+a good one ever after. Temporary files lie in `<root>/tmp`, on the same file system. Beside a body of which no version
+came lies an empty file, `cdef….forsaken`.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ LEFTOVER_S = 24 * 3600
 # Flushing along the way keeps the last flush of a large upload short.
 FLUSH_EVERY = 32 << 20
 
-# A body's mode notes whether a version came of it: the vault's count of stored bytes leaves out those without.
-_KEPT = 0o600
-_FORSAKEN = 0o700
+# The vault's count of stored bytes leaves out a body with this beside it. Whoever removes it has the body counted
+# again, and of several at the same moment only one can.
+_FORSAKEN = ".forsaken"
 
 # The name is taken; or the file system has no hard links, or no more for this file.
 _NO_LINK = (errno.EEXIST, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK)
@@ -85,30 +86,31 @@ class DiskBodies:
                 there = _stat(path)
                 if digest in found or there is None or there.st_size != size:
                     continue
-                found[digest] = _is_forsaken(there)
+                found[digest] = False
                 paths |= {path, folder}
             flush_files(paths, on=self._root)
-            for digest, is_new in found.items():
+            for digest in found:
                 _, path = self._place(vault_id, digest)
                 os.utime(path)
-                if is_new:
-                    os.chmod(path, _KEPT)
+                found[digest] = _claim(path)
         return found
 
     def forsake(self, vault_id: str, hashes: Iterable[str]) -> None:
-        with _translated():
-            for digest in hashes:
-                try:
-                    os.chmod(self._place(vault_id, digest)[1], _FORSAKEN)
-                except FileNotFoundError:
-                    pass  # the vault was removed meanwhile
+        for digest in hashes:
+            _, path = self._place(vault_id, digest)
+            try:
+                if _stat(path) is not None:
+                    os.close(os.open(path + _FORSAKEN, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            except OSError:
+                pass  # whatever made the body useless is the better thing to tell
 
     def counted(self, vault_id: str, wanted: Iterable[tuple[str, int]]) -> set[str]:
         found: set[str] = set()
         with _translated():
             for digest, size in wanted:
-                there = _stat(self._place(vault_id, digest)[1])
-                if there is not None and there.st_size == size and not _is_forsaken(there):
+                _, path = self._place(vault_id, digest)
+                there = _stat(path)
+                if there is not None and there.st_size == size and _stat(path + _FORSAKEN) is None:
                     found.add(digest)
         return found
 
@@ -169,7 +171,7 @@ class DiskIncoming:
         self._unflushed = 0
         self._hash = hashlib.sha256()
         with _translated():
-            self._descriptor: int | None = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _KEPT)
+            self._descriptor: int | None = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
     @property
     def flush_due(self) -> bool:
@@ -234,7 +236,7 @@ def _name(received: Received, path: str) -> bool:
         there = _stat(path)
         # Over what is there: equal bytes, and what was just flushed may heal a damaged file.
         os.rename(received.temporary, path)
-        return there is None or there.st_size != received.size or _is_forsaken(there)
+        return _claim(path) or there is None or there.st_size != received.size
     _remove(received.temporary)
     return True
 
@@ -246,8 +248,13 @@ def _stat(path: str) -> os.stat_result | None:
         return None
 
 
-def _is_forsaken(there: os.stat_result) -> bool:
-    return there.st_mode & 0o777 == _FORSAKEN
+def _claim(path: str) -> bool:
+    """Whether the body was forsaken; it is not any more."""
+    try:
+        os.unlink(path + _FORSAKEN)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _remove(path: str) -> None:

@@ -121,12 +121,14 @@ class Direct:
         self.meddle: Callable[[str, str], None] = lambda method, when: None
         self.spoil: Callable[[Version, bytes], bytes] = lambda version, body: body
         self.calls: list[str] = []
+        self.reported: list[Change] = []
         self.pushed: list[Change] = []
         self.pulled: list[str] = []
 
     def sync(self, cursor: str, changes: Sequence[Change], last: bool, limit: int) -> SyncAnswer:
         with self._request("sync"):
             reader = self.server.reader
+            self.reported += changes
             wire = [json.loads(json.dumps(change.to_json())) for change in changes]
             reported = [_change(row) for row in wire]
             answer = reader.sync(self.server.vault, reader.parse_cursor(cursor), reported, last, limit)

@@ -37,6 +37,7 @@ class Machine(ABC):
         self.clock.forward(60)
         options = Options(propagate_deletes=propagate_deletes, allow_mass_delete=allow_mass_delete)
         self.transport.calls.clear()
+        self.transport.reported.clear()
         self.transport.pushed.clear()
         self.transport.pulled.clear()
         return self.engine().sync(options)
@@ -178,7 +179,7 @@ class DiskMachine(Machine):
 
     def close(self) -> None:
         self.index.close()
-        self.disk.__exit__()
+        self.disk.close()
 
 
 def settle(machines: Sequence[Machine], rounds: int = 4) -> None:

@@ -186,6 +186,29 @@ def test_a_pipe_does_not_hold_the_reader(disk: Disk, root: Path) -> None:
         disk.read("pipe")
 
 
+@pytest.mark.parametrize(
+    "path", ["../outside/secret", "sub/../../outside/secret", ".gobi/index.db", ".GOBI/x", "a//b", "."]
+)
+def test_a_path_that_leads_elsewhere_is_refused_by_everything(disk: Disk, root: Path, outside: Path, path: str) -> None:
+    (outside / "secret").write_text("x")
+    (root / ".gobi/index.db").write_text("x")
+    (root / "sub").mkdir()
+    (root / "a.md").write_text("x")
+    fake = Entry(path, 1, 0, 0, 0)
+    for look in (disk.stat, disk.open, disk.read, disk.digest):
+        with pytest.raises(Blocked):
+            look(path)
+    with pytest.raises(Blocked):
+        install(disk, path, b"new")
+    with pytest.raises(Blocked):
+        install(disk, path, b"new", fake)
+    with pytest.raises(Blocked):
+        disk.remove(path, fake, trash=False)
+    with pytest.raises(Blocked):
+        disk.rename("a.md", path, entry_of(disk, "a.md"))
+    assert (outside / "secret").read_text() == (root / ".gobi/index.db").read_text() == "x"
+
+
 def test_a_link_in_a_files_place_is_not_replaced(disk: Disk, root: Path, outside: Path) -> None:
     (root / "a.md").symlink_to(outside / "nowhere")
     with pytest.raises(Blocked, match="regular file"):
@@ -293,6 +316,13 @@ def test_removing_the_last_file_removes_its_folders_but_not_those_that_hold_more
     assert sorted(os.listdir(root / "a")) == ["keep"]
     install(disk, "a/b/again", b"x")
     assert (root / "a/b/again").read_text() == "x"
+
+
+def test_moving_the_last_file_away_removes_its_folder(disk: Disk, root: Path) -> None:
+    (root / "a/b").mkdir(parents=True)
+    (root / "a/b/x").write_text("x")
+    disk.rename("a/b/x", "c/x", entry_of(disk, "a/b/x"))
+    assert sorted(os.listdir(root)) == [".gobi", "c"]
 
 
 def test_a_file_takes_the_place_of_empty_folders(disk: Disk, root: Path) -> None:

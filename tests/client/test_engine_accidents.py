@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from client.index import NAME, Index
 from client.ports import Blocked, Entry, LocalChange, ServerAway, ServerRefused, Skipped
 from client.queue import Operation
 from client.scan import EMPTIED
@@ -93,6 +94,79 @@ def test_an_upload_whose_answer_was_lost_and_that_was_edited_since_is_one_line_o
     assert vault.files()["third.md"] == b"edited"
 
 
+def test_content_that_was_edited_between_scan_and_upload_is_known_as_sent(vault: Server, device: MemoryMachine) -> None:
+    device.write("a.md", "base")
+    device.sync()
+    device.write("a.md", "scanned")
+
+    def edit(method: str, _path: str) -> None:
+        if method == "read" and device.files()["a.md"] == b"scanned":
+            device.write("a.md", "really sent")
+
+    device.memory.meddle = edit
+    device.transport.meddle = away("push", "after")
+    with pytest.raises(ServerAway):
+        device.sync()
+    device.restart()
+    device.write("a.md", "edited on")
+    assert device.sync().in_step
+    assert vault.history("a.md") == [b"edited on", b"really sent", b"base"]
+
+
+def test_a_file_that_is_removed_while_its_own_upload_is_on_the_way_is_deleted(vault: Server, laptop: Machine) -> None:
+    """The delete names the version before: the index had not learned of the upload yet."""
+    laptop.write("a.md", "one")
+    laptop.sync()
+    base = laptop.index.records["a.md"].stamp
+    laptop.write("a.md", "two")
+    laptop.sync()
+    laptop.queue.append([Operation("delete", "a.md", base, by="rm")])
+    laptop.delete("a.md")
+    laptop.sync()
+    assert vault.files() == laptop.files() == {}
+
+
+def test_an_edit_that_never_arrived_and_was_taken_back_leaves_nothing_open(vault: Server, laptop: Machine) -> None:
+    laptop.write("a.md", "base")
+    laptop.sync()
+    laptop.write("a.md", "edited")
+    laptop.transport.meddle = away("push", "before")
+    with pytest.raises(ServerAway):
+        laptop.sync()
+    laptop.write("a.md", "base")
+    laptop.sync()
+    assert laptop.sync().in_step
+    assert laptop.transport.reported == []
+    assert vault.history("a.md") == [b"base"]
+
+
+def test_what_was_sent_long_ago_is_remembered_over_one_broken_sync_after_another(
+    vault: Server, laptop: Machine
+) -> None:
+    laptop.write("a.md", "base")
+    laptop.sync()
+    laptop.write("a.md", "sent")
+    laptop.transport.meddle = away("push", "after")
+    with pytest.raises(ServerAway):
+        laptop.sync()
+    laptop.restart()
+    vault.put("other.md", b"x")
+
+    def gone(method: str, _when: str) -> None:
+        if method != "sync":
+            raise ServerAway("the network is gone")
+
+    laptop.transport.meddle = gone
+    laptop.write("a.md", "edited")
+    with pytest.raises(ServerAway):
+        laptop.sync()
+    laptop.restart()
+    laptop.transport.meddle = lambda method, when: None
+    laptop.write("a.md", "edited on")
+    assert laptop.sync().in_step
+    assert vault.history("a.md") == [b"edited on", b"sent", b"base"]
+
+
 def test_a_delete_whose_answer_was_lost_is_not_repeated(vault: Server, laptop: Machine) -> None:
     laptop.write("a.md", "x")
     laptop.sync()
@@ -167,6 +241,41 @@ def test_a_body_that_the_server_has_lost_does_not_hold_up_the_others(vault: Serv
     assert laptop.files().keys() == {f"{number}.md" for number in range(9) if number != 4} | {"mine.md"}
     assert [path for path, _ in report.refused] == ["4.md"]
     assert "mine.md" in {version.path for version in vault.reader.listing(vault.vault, "", "", 100)[0]}
+
+
+def test_a_server_that_is_gone_is_not_taken_for_a_bundle_it_stumbles_over(vault: Server, laptop: Machine) -> None:
+    for number in range(9):
+        vault.put(f"{number}.md", f"content {number}".encode())
+
+    def gone(method: str, _when: str) -> None:
+        if method != "sync":
+            raise ServerAway("the network is gone")
+
+    laptop.transport.meddle = gone
+    with pytest.raises(ServerAway):
+        laptop.sync()
+    assert laptop.transport.calls == ["sync", "pull", "vault"]
+
+
+def test_what_was_received_before_a_kill_is_known_afterwards(
+    vault: Server, real: DiskMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch is in the index on disk before the one after the next is begun."""
+    monkeypatch.setattr("client.install.BATCH_FILES", 2)
+    monkeypatch.setattr("client.download.HANDFUL", 1)
+    for number in range(6):
+        vault.put(f"{number}.md", f"content {number}".encode())
+    known: list[int] = []
+
+    def look(method: str, _when: str) -> None:
+        if method == "body":
+            index = Index(real.state / NAME)
+            known.append(len(index.records))
+            index.close()
+
+    real.transport.meddle = look
+    real.sync()
+    assert known == [0, 0, 0, 0, 2, 2]
 
 
 def test_a_version_that_was_replaced_while_it_was_asked_for_comes_in_the_next_round(
@@ -408,9 +517,7 @@ def test_a_vault_whose_history_changes_all_the_time_is_tried_later(vault: Server
 # -- the disk
 
 
-def test_a_full_disk_leaves_the_downloads_waiting_and_the_cursor_may_move(
-    vault: Server, device: MemoryMachine
-) -> None:
+def test_a_full_disk_leaves_the_downloads_waiting_and_the_cursor_may_move(vault: Server, device: MemoryMachine) -> None:
     for number in range(5):
         vault.put(f"{number}.md", b"12345" + bytes([number]))
     device.memory.room = 13
@@ -504,7 +611,9 @@ def test_files_below_a_link_in_their_folders_place_are_neither_missing_nor_delet
     (real.root / "sub").symlink_to(outside)
     vault.put("sub/a.md", b"newer")
     vault.delete("sub/b.md")
-    report = real.sync(propagate_deletes=True)
+    first = real.sync(propagate_deletes=True)
+    report = real.sync(propagate_deletes=True)  # the cursor has passed them; the queue has not
+    assert report.waiting == first.waiting
     assert sorted(path for path, _ in report.waiting) == ["sub/a.md", "sub/b.md"]
     assert [one.path for one in report.skipped] == ["sub"]
     assert {path.name: path.read_bytes() for path in outside.iterdir()} == {"a.md": b"one", "b.md": b"two"}
@@ -705,7 +814,7 @@ def test_ignore_rules_from_elsewhere_hold_at_once(vault: Server, laptop: Machine
     vault.put(".gobiignore", b"*.tmp\n")
     laptop.sync()
     laptop.write("a.tmp", "x")
-    laptop.sync()
+    assert not laptop.sync().full
     assert vault.files().keys() == {"a.md", ".gobiignore"}
 
 

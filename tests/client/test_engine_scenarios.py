@@ -77,6 +77,21 @@ def test_the_server_has_renamed_a_file_and_nothing_is_transferred(vault: Server,
     assert laptop.transport.pulled == []
 
 
+def test_a_file_that_was_renamed_elsewhere_is_renamed_here_and_not_written_anew(
+    laptop: Machine, desktop: Machine
+) -> None:
+    laptop.write("old/file", "content")
+    settle([laptop, desktop], 1)
+    before = desktop.index.records["old/file"].inode
+    laptop.move("old/file", "new/file")
+    laptop.sync()
+    report = desktop.sync()
+    assert (report.renamed, report.downloaded, report.deleted_here) == (1, 0, 0)
+    assert desktop.index.records["new/file"].inode == before
+    assert desktop.files() == {"new/file": b"content"}
+    assert desktop.sync().in_step
+
+
 def test_the_client_has_renamed_a_file_offline(vault: Server, laptop: Machine) -> None:
     laptop.write("old.md", "content")
     laptop.sync()
@@ -298,7 +313,7 @@ def test_a_deleted_file_that_somebody_puts_back_is_not_deleted_again(vault: Serv
 
 def test_removing_something_that_is_not_there_removes_nothing(laptop: Machine) -> None:
     laptop.write("a.md", "x")
-    with pytest.raises(Stopped, match="no file or folder 'b.md'"):
+    with pytest.raises(Stopped, match="so nothing was deleted"):
         laptop.rm("a.md", "b.md")
     assert laptop.files() == {"a.md": b"x"}
 

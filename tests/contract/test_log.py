@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from store.base import Metadata, Query, Vault
 from sync.model import Version
+from tests.contract.backends import Backend
 from tests.contract.log import append, hash_of
 from tests.sync.one_path import Log, report
 
@@ -182,29 +181,22 @@ def test_a_first_listing_of_nothing_is_over_at_once(metadata: Metadata, vault: V
 
 @pytest.mark.parametrize("limit", [1, 2, 3])
 def test_what_changes_during_a_first_listing_comes_after_its_moment(
-    metadata: Metadata, vault: Vault, limit: int
+    metadata: Metadata, backend: Backend, vault: Vault, limit: int
 ) -> None:
-    """A writer edits, deletes and adds while a reader pages: listing and later changes together are the whole truth."""
+    """A writer edits, deletes and adds between the pages: listing and later changes together are the whole truth."""
+    writer = backend.open()
     names = [f"{number:02}" for number in range(30)]
     moment = append(metadata, vault.id, *((name, "A") for name in names))[-1].stamp
-    begun = threading.Event()
-
-    def write() -> None:
-        begun.wait(10)
-        for number, name in enumerate(names):
-            append(metadata, vault.id, (names[(number * 7) % 30], "-" if number % 3 else "B"), (f"{name}+", "new"))
-
-    writer = threading.Thread(target=write)
-    writer.start()
     seen: dict[str, str | None] = {}
     after: str | None = ""
+    pages = 0
     while after is not None:
         page, after = metadata.listing(vault.id, at=moment, after=after, limit=limit)
-        begun.set()
         assert all(version.stamp <= moment for version in page)
         assert not seen.keys() & set(paths(page))
         seen.update((version.path, version.hash) for version in page)
-    writer.join()
+        pages += 1
+        append(writer, vault.id, (names[pages * 7 % 30], "-" if pages % 3 else "B"), (f"{names[pages % 30]}+", "new"))
     for version in metadata.changes(vault.id, moment, 1000):
         seen[version.path] = version.hash
     now = metadata.live(vault.id, at=1 << 60, limit=1000)

@@ -27,7 +27,7 @@ from store.sqlite import SqliteMetadata
 from tests.store.world import World, change, parcel, removal
 
 NEVER_REACHED = 3
-CALLS = ("open", "write", "close", "fsync", "fdatasync", "link", "rename", "mkdir", "unlink", "utime", "chmod", "stat")
+CALLS = ("open", "write", "close", "fsync", "fdatasync", "link", "rename", "mkdir", "unlink", "utime", "stat")
 # What a full disk fails; everything fails on a broken one.
 NEEDS_ROOM = ("open", "write", "fsync", "link", "rename", "mkdir", "syncfs")
 

@@ -12,7 +12,7 @@ import pytest
 
 from store import flush
 from store.bodies import LEFTOVER_S, DiskBodies
-from store.errors import BodyMissing, DiskFull, Unavailable
+from store.errors import BodyMissing, DiskFull, Stale, Unavailable
 from store.flush import FEW, flush_files
 from tests.store.world import World, sha256
 
@@ -174,6 +174,24 @@ def test_a_full_disk_refuses_the_upload_and_the_vault_goes_on_being_read(
         assert world.files() == {"a": b"one"}
     assert os.listdir(tmp_path / "bodies" / "tmp") == []
     world.new("b", b"two")
+
+
+def test_what_is_wrong_with_a_write_is_told_also_where_forsaking_its_body_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World.at(tmp_path)
+    first = world.new("a", b"one")
+    world.new("a", b"two", first.stamp)
+    opening = os.open
+
+    def full(path: str, *arguments: int) -> int:
+        if path.endswith(".forsaken"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return opening(path, *arguments)
+
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(Stale):
+        world.put("a", b"six", first.stamp, announced=False)
 
 
 def test_a_folder_that_cannot_be_used_is_told_at_the_start(tmp_path: Path) -> None:

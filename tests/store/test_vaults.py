@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,11 +20,13 @@ from store.errors import (
     PathTaken,
     Purged,
     QuotaExceeded,
+    Refused,
     Stale,
     TooLarge,
 )
 from sync.judge import Verdict, Write
 from sync.model import Version
+from sync.paths import ancestors
 from tests.store.world import USER, World, change, parcel, sha256
 
 
@@ -332,6 +335,51 @@ def test_one_body_sent_by_many_at_once_is_one_file_counted_once(world: World) ->
     assert world.vault.stored == truly_stored(world)
 
 
+def test_writers_that_fall_over_each_other_leave_a_vault_that_adds_up(world: World) -> None:
+    """Files and folders of the same names, edited, deleted, pushed and settled by four devices at once."""
+    names = ("a", "a/b", "a/b/c", "ab", "b", "b/a")
+    surprises: list[BaseException] = []
+
+    def meddle(device: int) -> None:
+        chance = random.Random(device)
+        for _ in range(40):
+            path, body = chance.choice(names), b"%d" % chance.randrange(20)
+            head = world.head(path)
+            base = head.stamp if head and chance.random() < 0.8 else None
+            try:
+                match chance.randrange(4):
+                    case 0:
+                        world.put(path, body, base, keep=chance.random() < 0.5, device=str(device))
+                    case 1:
+                        world.delete(path, base, device=str(device))
+                    case 2:
+                        changes = [change(path, body, base), change(chance.choice(names), body)]
+                        world.push(parcel(changes, [(path, body)]), device=str(device))
+                    case _:
+                        for conflict in world.reader.conflicts(world.vault)[:1]:
+                            there = world.head(conflict.path)
+                            assert there is not None
+                            world.resolve(conflict, chance.choice(("server", "client", "both")), there.stamp)
+            except (Refused, BadRequest, NotFound):
+                pass  # somebody else was first
+            except BaseException as error:  # noqa: BLE001  # shown by the test's own thread
+                surprises.append(error)
+
+    threads = [threading.Thread(target=meddle, args=(device,)) for device in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert surprises == []
+    vault, files = world.vault, world.files()
+    assert (vault.files, vault.bytes) == (len(files), sum(map(len, files.values())))
+    assert vault.conflicts == len(world.reader.conflicts(vault))
+    assert not any(folder in files for path in files for folder in ancestors(path))
+    stamps = [version.stamp for version in world.log()]
+    assert stamps == sorted(set(stamps))
+    assert vault.clock == stamps[-1]
+
+
 # -- a vault's quota
 
 
@@ -365,15 +413,22 @@ def test_a_quota_refuses_an_announced_body_unread(tmp_path: Path) -> None:
     assert outcome.verdict is Verdict.STORE
 
 
-def test_looking_whether_a_body_fits_does_not_make_it_counted(tmp_path: Path) -> None:
-    """A refused body lies there uncounted; asking for room for it must not change that."""
+def test_a_refused_body_that_lies_there_uncounted_needs_room_like_any_other(tmp_path: Path) -> None:
+    """Asking for room does not make it counted, and does not let it in for nothing."""
     world = World.at(tmp_path, quota=10)
     first = world.new("a", b"1")
-    world.new("a", b"2", first.stamp)
+    second = world.new("a", b"2", first.stamp)
     with pytest.raises(Stale):
         world.put("a", b"12345", first.stamp, announced=False)
+    third = world.new("a", b"666666", second.stamp)
     write = Write("b", "put", None, "laptop", USER)
-    world.vaults.put(world.vault, write, [b"12345"], length=5, hash=sha256(b"12345"))
-    assert world.vault.stored == truly_stored(world) == 7
-    with pytest.raises(QuotaExceeded):
-        world.put("c", b"1234")
+    for _ in range(2):
+        assert_refused_unread(world, QuotaExceeded, write, length=5, hash=sha256(b"12345"))
+        with pytest.raises(QuotaExceeded):
+            world.put("b", b"12345", announced=False)
+        with pytest.raises(QuotaExceeded):
+            world.push(parcel([change("b", b"12345")], [("b", b"12345")]))
+    roomier = World.at(tmp_path, quota=13)
+    roomier.new("b", b"12345")
+    assert roomier.vault.stored == truly_stored(roomier) == 13
+    assert roomier.head("a") == third

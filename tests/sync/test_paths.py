@@ -170,6 +170,14 @@ def test_the_second_copys_name_is_a_valid_path_however_long_the_first_is(path: s
     assert above == folder or folder.startswith(above + "/") or not above
 
 
+def test_whatever_the_length_of_the_folder_the_second_copys_name_fits() -> None:
+    """Also where not one byte more would."""
+    for length in range(950, 1022):
+        folder = "/".join(["d" * 203] * 5)[: length - 2] + "/e"
+        name = conflict_name(f"{folder}/f", "laptop", "2026-01-31")
+        assert check_path(name).endswith("(conflict laptop 2026-01-31)")
+
+
 def test_in_the_deepest_folder_the_second_copy_goes_higher_up() -> None:
     path = "/".join(["d" * 203] * 5) + "/file"  # 1,024 bytes
     name = conflict_name(path, "laptop", "2026-01-31")
