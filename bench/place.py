@@ -17,6 +17,10 @@ from typing import Self
 OWN_FOLDERS = {".gobi"}  # a client's own, no part of the vault
 
 
+# As people start programs: Python may keep what it compiled, which a machine for building things often forbids.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 class Failed(Exception):
     """A peer did not do what it should have; the message has the end of its output."""
 
@@ -38,7 +42,7 @@ class Place:
         with open(self._log, "ab") as log:
             server = subprocess.Popen(
                 [str(word) for word in command],
-                env={**os.environ, **env},
+                env={**ENVIRONMENT, **env},
                 cwd=self.meta,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -57,7 +61,7 @@ class Place:
         words = [str(word) for word in command]
         with open(self._log, "ab") as log:
             done = subprocess.run(
-                words, env={**os.environ, **env}, cwd=self.meta, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                words, env={**ENVIRONMENT, **env}, cwd=self.meta, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         if done.returncode:
             raise Failed(f"exit {done.returncode} from {' '.join(words)}: {self._said()}")
