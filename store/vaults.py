@@ -39,7 +39,10 @@ _STATUS = {Verdict.SAME: "same", Verdict.REPEATED: "deleted", Verdict.KEEP: "con
 
 @dataclass(frozen=True, slots=True)
 class PushResult:
-    """What became of one pushed change: the fields of docs/protocol.md, section 6."""
+    """What became of one pushed change: the fields of docs/protocol.md, section 6.
+
+    `version`: the one that says so; for what was refused, the one in the way.
+    """
 
     path: str
     status: str
@@ -306,7 +309,7 @@ def _refused(item: Item) -> PushResult:
 def _result(item: Item, outcome: Outcome) -> PushResult:
     if outcome.verdict in _REFUSAL:
         head = outcome.blocker or outcome.head
-        return PushResult(item.path, "rejected", code=_REFUSAL[outcome.verdict], head=head)
+        return PushResult(item.path, "rejected", outcome.blocker, code=_REFUSAL[outcome.verdict], head=head)
     stored = "stored" if item.write and item.write.kind == "put" else "deleted"
     status = _STATUS.get(outcome.verdict, stored)
     head = outcome.head if outcome.verdict is Verdict.KEEP else None

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from store.sqlite import SqliteMetadata
-from tests.e2e.machines import House, Machine, in_step
+from tests.e2e.machines import House, Machine, Run, in_step
 from tests.proxy import Proxy
 
 MIB = 1 << 20
@@ -101,15 +101,14 @@ def test_a_mass_delete_is_stopped_until_it_is_confirmed(house: House, laptop: Ma
     assert house.live() == {"29.md"}
 
 
-def test_two_clients_on_one_folder_are_one_too_many(laptop: Machine) -> None:
-    laptop.write("large.bin", os.urandom(64 * MIB))
-    first = laptop.start("sync", str(laptop.folder))
-    lock = laptop.folder / ".gobi" / "lock"
-    while first.poll() is None and not (lock.exists() and lock.stat().st_size):
-        time.sleep(0.005)
-    second = laptop.sync(code=None)
-    first.communicate()
-    assert first.returncode == 0
+def test_two_clients_on_one_folder_are_one_too_many(house: House) -> None:
+    seconds: list[Run] = []
+    with Proxy(house.server.address[1]) as proxy:
+        laptop = house.machine("laptop", url=proxy.url)
+        laptop.write("large.bin", os.urandom(12 * MIB))
+        proxy.call_after("up", 6 * MIB, lambda: seconds.append(laptop.sync(code=None)))
+        laptop.sync()
+    (second,) = seconds
     assert second.code == 75
     assert "another" in second.err
 
