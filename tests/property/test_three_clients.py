@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, event, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -223,7 +224,15 @@ class ThreeClients(RuleBasedStateMachine):
         return named
 
 
+class ForMinutes(ThreeClients):
+    """The same, for long."""
+
+
 TestThreeClients = ThreeClients.TestCase
 TestThreeClients.settings = settings(
     max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestThreeClientsForMinutes = pytest.mark.soak(ForMinutes.TestCase)
+TestThreeClientsForMinutes.settings = settings(
+    max_examples=5_000, stateful_step_count=80, deadline=None, suppress_health_check=list(HealthCheck)
 )
