@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -103,11 +104,13 @@ def main() -> NoReturn:
     """Runs what the command line says. Whatever goes wrong is one line on stderr and an exit code."""
     if sys.argv[1:] == ["--version"]:
         print(f"gobi {__version__}")  # noqa: T201
-        sys.exit()
-    code = _run(sys.argv[1:])
+        code = 0
+    else:
+        code = _run(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
-            stream.flush()
+            with suppress(OSError):  # a reader that is gone: `gobi … | head`
+                stream.flush()
     # Everything is closed and durable by now. Taking 10,000 records apart one by one would be a tenth of a short sync.
     os._exit(code)
 
