@@ -103,8 +103,9 @@ def get_app() -> Application:
 def main() -> NoReturn:
     """Runs what the command line says. Whatever goes wrong is one line on stderr and an exit code."""
     if sys.argv[1:] == ["--version"]:
-        print(f"gobi {__version__}")  # noqa: T201
         code = 0
+        with suppress(OSError):
+            print(f"gobi {__version__}")  # noqa: T201
     else:
         code = _run(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
