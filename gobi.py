@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from handlers.wire import Application
     from ops.settings import Settings
-    from store.base import Bodies, Metadata
+    from store.base import Bodies, Bus, Metadata
     from store.offload import Offload
 
 __version__ = "0.1.0"
@@ -27,6 +27,7 @@ SERVER_COMMANDS = {
     "serve": ("ops.serve:serve", "Run the server."),
     "user": ("ops.users:user", "People and their passwords: add, passwd, remove, list."),
     "vault": ("ops.vaults:vault", "Vaults: list, create, remove."),
+    "migrate": ("ops.migrate:migrate", "Move the metadata between SQLite and MongoDB."),
 }
 CLIENT_COMMANDS = {
     "connect": ("client.commands:connect", "Bind a folder to a vault on a server."),
@@ -47,6 +48,7 @@ def create_app(
     *,
     metadata: Metadata | None = None,
     bodies: Bodies | None = None,
+    bus: Bus | None = None,
     offload: Offload | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Application:
@@ -57,44 +59,52 @@ def create_app(
     Raises store.errors.Unavailable where the database cannot be opened.
     """
     import handlers
-    from ops.storage import open_bodies, open_metadata
-    from store.bus import LocalBus
+    from ops.storage import open_bodies, open_bus, open_metadata
     from store.offload import inline
     from store.reader import Reader
     from store.registry import Registry
+    from store.turns import Turns
     from store.users import Users
     from store.vaults import Vaults
 
     offload = offload or inline
-    metadata = metadata or open_metadata(settings, offload)
+    metadata = metadata or open_metadata(settings, offload, prepare=False)
     bodies = bodies or open_bodies(settings)
-    bus = LocalBus()
+    bus = bus or open_bus(settings)
     services = handlers.Services(
         metadata=metadata,
         bodies=bodies,
         bus=bus,
         offload=offload,
-        users=Users(metadata, offload=offload, clock=clock),
-        registry=Registry(metadata, bodies, offload=offload),
+        users=Users(metadata, bus, offload=offload, clock=clock),
+        registry=Registry(metadata, bodies, bus, offload=offload),
         reader=Reader(metadata, bodies, offload=offload),
         vaults=Vaults(metadata, bodies, bus, offload=offload, max_file=settings.max_file, quota=settings.quota),
+        turns=Turns(settings.data_dir / "turns"),
     )
     options = handlers.Options(
         quota=settings.quota,
         public_url=settings.public_url,
         trusted_proxies=settings.trusted_proxies,
         stall_s=settings.stall_s,
+        workers=settings.workers,
         clock=clock,
     )
     return handlers.create_app(services, options)
 
 
 def get_app() -> Application:
-    """What gunicorn calls in each worker: the settings are in the environment, and the pool is made after the fork."""
+    """What gunicorn calls in each worker: the settings are in the environment; pool and bus are made after the fork."""
+    import atexit
+
     from ops.settings import parse
+    from ops.storage import open_bus
     from store.offload import ThreadPoolOffload
 
-    return create_app(parse(os.environ), offload=ThreadPoolOffload())
+    settings = parse(os.environ)
+    bus = open_bus(settings)
+    atexit.register(bus.close)  # a worker that is stopped still tells the others of its last commits
+    return create_app(settings, bus=bus, offload=ThreadPoolOffload())
 
 
 # -- the command line

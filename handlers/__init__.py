@@ -23,6 +23,7 @@ from store.base import Bodies, Bus, Metadata
 from store.offload import Offload
 from store.reader import Reader
 from store.registry import Registry
+from store.turns import Turns
 from store.users import Users
 from store.vaults import Vaults
 
@@ -39,19 +40,21 @@ class Services:
     registry: Registry
     reader: Reader
     vaults: Vaults
+    turns: Turns
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """`quota` in bytes a vault, 0 for none; `stall_s`: how long a client may stand still in the middle of a request.
 
-    `clock` gives seconds that only go forward.
+    `workers`: how many processes like this one share the work. `clock` gives seconds that only go forward.
     """
 
     quota: int = 0
     public_url: str | None = None
     trusted_proxies: Sequence[Network] = ()
     stall_s: float = 30
+    workers: int = 1
     clock: Callable[[], float] = time.monotonic
 
 
@@ -62,7 +65,7 @@ def create_app(services: Services, options: Options) -> Application:
     gate = Gate(
         s.users,
         sessions,
-        Throttle(options.clock),
+        Throttle(options.clock, workers=options.workers),
         public_url=options.public_url,
         trusted_proxies=options.trusted_proxies,
     )
@@ -89,7 +92,7 @@ def create_app(services: Services, options: Options) -> Application:
     add(v1 + "/sync",                       changes.Sync(s.registry, s.reader, s.offload))
     add(v1 + "/push",                       bundles.Push(s.registry, s.reader, s.vaults))
     add(v1 + "/pull",                       bundles.Pull(s.registry, s.reader, s.offload))
-    add(v1 + "/archive.tar",                bundles.Archive(s.registry, s.reader))
+    add(v1 + "/archive.tar",                bundles.Archive(s.registry, s.reader, s.turns))
     add(v1 + "/history/{path:path}",        history.History(s.registry, s.reader))
     add(v1 + "/restore",                    history.Restore(s.registry, s.vaults, s.offload))
     add(v1 + "/conflicts",                  conflicts.Conflicts(s.registry, s.reader))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 import falcon
@@ -18,6 +18,7 @@ from store.intake import MAX_BYTES
 from store.offload import Offload
 from store.reader import Reader
 from store.registry import Registry
+from store.turns import Turns
 from store.vaults import PushResult, Vaults
 from sync.model import Json
 
@@ -99,16 +100,17 @@ class Pull:
 class Archive:
     """/v1/vaults/{vault}/archive.tar, one at a time for each user"""
 
-    def __init__(self, registry: Registry, reader: Reader) -> None:
+    def __init__(self, registry: Registry, reader: Reader, turns: Turns) -> None:
         self._registry = registry
         self._reader = reader
-        self._busy: set[str] = set()
+        self._turns = turns
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
         user = caller.of(req).user
         there = self._registry.enter(user, vault)
         pieces = self._reader.archive(there, params.stamp(params.query(req), "stamp"))
-        if user in self._busy:
+        end = self._turns.take(user)
+        if end is None:
             raise Problem(
                 "slow-down",
                 "one archive at a time: wait until the other one is through",
@@ -117,20 +119,22 @@ class Archive:
         resp.content_type = "application/x-tar"
         resp.set_header("Content-Disposition", disposition("attachment", f"{there.name}.tar"))
         if req.method == "GET":
-            resp.stream = _Turn(pieces, self._busy, user)
+            resp.stream = _Turn(pieces, end)
+        else:
+            end()
 
 
 class _Turn:
     """Keeps a user's turn until the archive was sent, or its reader has gone."""
 
-    def __init__(self, pieces: Iterator[bytes], busy: set[str], user: str) -> None:
+    def __init__(self, pieces: Iterator[bytes], end: Callable[[], None]) -> None:
         self._pieces = pieces
-        self._busy = busy
-        self._user = user
-        busy.add(user)
+        self._end: Callable[[], None] | None = end
 
     def __iter__(self) -> Iterator[bytes]:
         return self._pieces
 
     def close(self) -> None:
-        self._busy.discard(self._user)
+        end, self._end = self._end, None
+        if end is not None:
+            end()

@@ -39,6 +39,7 @@ CODES: dict[type[Exception], str] = {
     store.MetadataFull: "metadata-full",
     store.QuotaExceeded: "quota",
     store.Unavailable: "store-unavailable",
+    store.Misconfigured: "store-unavailable",
     store.BodyMissing: "internal",
     store.StoreError: "internal",
 }

@@ -9,9 +9,8 @@ from handlers.bodies import body_of
 from handlers.conditions import write_base
 from handlers.download import Download, Sent
 from handlers.problems import Problem
-from store.base import Vault
 from store.errors import NotFound, Stale
-from store.reader import Reader
+from store.reader import Reader, require_live
 from store.registry import Registry
 from store.vaults import Vaults
 from sync.judge import Verdict, Write
@@ -33,24 +32,29 @@ class File:
     # -- reading
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, vault: str, path: str) -> None:  # noqa: ARG002
-        there = self._registry.enter(caller.of(req).user, vault)
         name = params.vault_path(req)
+        there, head = self._registry.enter_for(caller.of(req).user, vault, name)
         stamp = params.stamp(params.query(req), "stamp")
-        version = self._reader.head(there, name) if stamp is None else self._reader.version(there, name, stamp)
+        if stamp is None:
+            version = require_live(head)
+        elif head is not None and head.stamp == stamp:
+            version = head
+        else:
+            version = self._reader.version(there, name, stamp)
         self._download.answer(req, resp, there, as_sent(version))
 
     # -- writing
 
     def on_put(self, req: falcon.Request, resp: falcon.Response, vault: str, path: str) -> None:  # noqa: ARG002
         who = caller.of(req)
-        there = self._registry.enter(who.user, vault, "write")
         name = params.vault_path(req)
+        there, head = self._registry.enter_for(who.user, vault, name, "write")
         if req.get_header("Content-Range") is not None:  # RFC 9110, section 14.5
             raise Problem("bad-request", "a file is sent whole: leave Content-Range out")
         write = Write(
             name,
             "put",
-            self._base(req, there, name),
+            _base(req, head),
             who.device,
             who.user,
             mtime=params.mtime(req),
@@ -59,41 +63,26 @@ class File:
         announced = params.announced_hash(req)
         body = body_of(req)
         body.check(_NO_LIMIT)
-        outcome = self._vaults.put(there, write, body.chunks(_NO_LIMIT), length=body.length, hash=announced)
+        outcome = self._vaults.put(there, head, write, body.chunks(_NO_LIMIT), length=body.length, hash=announced)
         if outcome.verdict is Verdict.KEEP and outcome.conflict is not None:
             conflict = self._reader.conflict_json(there, [outcome.conflict])[0]
-            head = outcome.head.to_json() if outcome.head else None
-            replies.send(resp, {"conflict": conflict, "head": head}, falcon.HTTP_202)
+            found = outcome.head.to_json() if outcome.head else None
+            replies.send(resp, {"conflict": conflict, "head": found}, falcon.HTTP_202)
             return
         status = falcon.HTTP_201 if outcome.created else falcon.HTTP_200
         replies.send_version(resp, there, outcome, status)
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, vault: str, path: str) -> None:  # noqa: ARG002
         who = caller.of(req)
-        there = self._registry.enter(who.user, vault, "write")
         name = params.vault_path(req)
+        there, head = self._registry.enter_for(who.user, vault, name, "write")
         if req.get_header("If-Match") is None and req.get_header("If-None-Match") is None:
             raise Problem("base-required", "say which version to delete: its ETag, in If-Match")
-        base = self._base(req, there, name)
+        base = _base(req, head)
         if base is None:
             raise Problem("bad-request", "what is not there cannot be deleted: name a version's ETag in If-Match")
         outcome = self._vaults.delete(there, Write(name, "delete", base, who.device, who.user))
         replies.send_version(resp, there, outcome)
-
-    def _base(self, req: falcon.Request, vault: Vault, path: str) -> int | None:
-        """The stamp of the version a write is made on. Raises Problem, Stale."""
-        base = write_base(req.get_header("If-Match"), req.get_header("If-None-Match"))
-        if base is None:
-            return None
-        if base.impossible:
-            raise Stale("no version has this tag: look at `head`, then decide again", self._any_head(vault, path))
-        return base.stamp
-
-    def _any_head(self, vault: Vault, path: str) -> Version | None:
-        try:
-            return self._reader.head(vault, path)
-        except NotFound as error:
-            return error.head
 
 
 class Listing:
@@ -121,3 +110,13 @@ def as_sent(version: Version) -> Sent:
     return Sent(
         str(version.stamp), version.hash, version.size, version.path, version.mtime, modified, version.to_json()
     )
+
+
+def _base(req: falcon.Request, head: Version | None) -> int | None:
+    """The stamp of the version a write is made on. Raises Problem, Stale."""
+    base = write_base(req.get_header("If-Match"), req.get_header("If-None-Match"))
+    if base is None:
+        return None
+    if base.impossible:
+        raise Stale("no version has this tag: look at `head`, then decide again", head)
+    return base.stamp

@@ -20,11 +20,11 @@ MOST_BUCKETS = 10_000
 
 
 class Throttle:
-    """`clock` gives seconds that only go forward."""
+    """`clock` gives seconds that only go forward. `workers` that count for themselves refill so much slower each."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._users = _Buckets(*PER_USER, clock)
-        self._addresses = _Buckets(*PER_ADDRESS, clock)
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, workers: int = 1) -> None:
+        self._users = _Buckets(PER_USER[0], PER_USER[1] * workers, clock)
+        self._addresses = _Buckets(PER_ADDRESS[0], PER_ADDRESS[1] * workers, clock)
 
     def take(self, address: str, user: str) -> int:
         """0, and an attempt is taken from both; or the whole seconds to wait, and nothing is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,10 +11,10 @@ from typing import Any, TypeVar
 
 import click
 
-from ops.settings import Settings, load
-from ops.storage import become_owner, open_metadata, prepare_folder
-from store.base import Metadata
-from store.errors import Full, StoreError, Unavailable
+from ops.settings import Settings, SettingsError, load
+from ops.storage import become_owner, open_bus, open_metadata, prepare_folder
+from store.base import Bus, Metadata
+from store.errors import Full, Misconfigured, StoreError, Unavailable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,7 +36,13 @@ class ServerCommand(click.Command):
         try:
             return super().invoke(ctx)
         except StoreError as error:
-            raise Refusal(str(error), OUT_OF_REACH if isinstance(error, Unavailable | Full) else REFUSED) from None
+            raise Refusal(str(error), _exit_code(error)) from None
+
+
+def _exit_code(error: StoreError) -> int:
+    if isinstance(error, Misconfigured):
+        return SettingsError.exit_code
+    return OUT_OF_REACH if isinstance(error, Unavailable | Full) else REFUSED
 
 
 def env_file_option(command: F) -> F:
@@ -59,3 +66,15 @@ def opened(env_file: Path | None) -> Iterator[tuple[Settings, Metadata]]:
         yield settings, metadata
     finally:
         metadata.close()
+
+
+@contextmanager
+def telling(settings: Settings) -> Iterator[Bus]:
+    """What tells the workers that run. Where it cannot, a line says so: the command has succeeded all the same."""
+    logging.getLogger("gobi").addHandler(logging.NullHandler())  # or the bus would say it in its own words too
+    bus = open_bus(settings)
+    try:
+        yield bus
+    finally:
+        if not bus.close():
+            click.echo("gobi: Redis is out of reach: running workers learn of this up to 30 s late", err=True)

@@ -13,7 +13,7 @@ import click
 
 from ops.commands import ServerCommand, env_file_option
 from ops.settings import PREFIX, Settings, SettingsError, gather, parse, unknown
-from ops.storage import become_owner, open_bodies, open_metadata, prepare_folder
+from ops.storage import become_owner, open_bodies, open_bus, open_metadata, prepare_folder
 
 
 @click.command(cls=ServerCommand, epilog="\b\nExample:\n  GOBI_DATA_DIR=/srv/gobi gobi serve")
@@ -29,14 +29,15 @@ def serve(env_file: Path | None) -> None:
         click.echo(f"gobi: {name} is no setting and is ignored; is it spelled right?", err=True)
     become_owner(settings.data_dir)
     prepare_folder(settings.data_dir)
-    _check_tls(settings)
+    check_tls(settings)
     _check_address(settings.listen)
+    open_bus(settings).close()
     open_metadata(settings).close()
     open_bodies(settings).sweep()
     _become_gunicorn(variables)
 
 
-def _check_tls(settings: Settings) -> None:
+def check_tls(settings: Settings) -> None:
     if settings.tls_cert is None or settings.tls_key is None:
         return
     try:

@@ -89,7 +89,8 @@ def parse(variables: Mapping[str, str]) -> Settings:
     if (settings.tls_cert is None) != (settings.tls_key is None):
         missing = "GOBI_TLS_KEY" if settings.tls_key is None else "GOBI_TLS_CERT"
         raise SettingsError(f"{missing} is not set: https needs both GOBI_TLS_CERT and GOBI_TLS_KEY")
-    _only_embedded(settings)
+    if settings.workers > 1 and settings.redis_url is None:
+        raise SettingsError("GOBI_WORKERS is more than 1: set GOBI_REDIS_URL, over which they tell each other")
     return settings
 
 
@@ -102,15 +103,6 @@ def unknown(variables: Mapping[str, str]) -> list[str]:
 def names() -> list[str]:
     """Every variable there is."""
     return [name for name, _, _ in _TABLE]
-
-
-def _only_embedded(settings: Settings) -> None:
-    if settings.mongo_uri is not None:
-        raise SettingsError("GOBI_MONGO_URI is set, but this build has only the embedded database: unset it")
-    if settings.redis_url is not None:
-        raise SettingsError("GOBI_REDIS_URL is set, but this build notifies only within its one worker: unset it")
-    if settings.workers > 1:
-        raise SettingsError("GOBI_WORKERS is more than 1, but this build runs one worker only: unset it")
 
 
 # -- reading
@@ -208,6 +200,44 @@ def _origin(name: str, value: str) -> str:
     return f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, usual) else "")
 
 
+def _mongo_uri(name: str, value: str) -> str:
+    """The driver judges the rest. Never says what the value is: it holds a password."""
+    if not value.startswith(("mongodb://", "mongodb+srv://")):
+        raise SettingsError(f"{name}: use an address like mongodb+srv://user:password@cluster.example.mongodb.net/")
+    return value
+
+
+def _mongo_db(name: str, value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,38}", value):
+        raise SettingsError(f"{name} is {value!r}: use 1 to 38 letters, digits, '_' and '-'")
+    return value
+
+
+def _redis_url(name: str, value: str) -> str:
+    """Never says what the value is: it may hold a password."""
+    if not _may_be_redis(value):
+        raise SettingsError(
+            f"{name}: use an address like redis://:password@host:6379/0, rediss:// for TLS, or unix:///path/to/socket"
+        )
+    return value
+
+
+def _may_be_redis(url: str) -> bool:
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises where it is none
+    except ValueError:
+        return False
+    if parts.fragment:  # a `#` of the password that should be %23
+        return False
+    if url.startswith("unix://"):
+        return not parts.hostname and len(parts.path) > 1
+    database = re.fullmatch(r"(/[0-9]*)?", parts.path)
+    return url.startswith(("redis://", "rediss://")) and bool(parts.hostname) and database is not None
+
+
 def _networks(name: str, value: str) -> tuple[IPv4Network | IPv6Network, ...]:
     from ipaddress import ip_network
 
@@ -225,9 +255,9 @@ _TABLE: list[tuple[str, str, Callable[[str, str], Any]]] = [
     ("GOBI_DATA_DIR", "data_dir", _path),
     ("GOBI_TLS_CERT", "tls_cert", _path),
     ("GOBI_TLS_KEY", "tls_key", _path),
-    ("GOBI_MONGO_URI", "mongo_uri", _text),
-    ("GOBI_MONGO_DB", "mongo_db", _text),
-    ("GOBI_REDIS_URL", "redis_url", _text),
+    ("GOBI_MONGO_URI", "mongo_uri", _mongo_uri),
+    ("GOBI_MONGO_DB", "mongo_db", _mongo_db),
+    ("GOBI_REDIS_URL", "redis_url", _redis_url),
     ("GOBI_WORKERS", "workers", _whole(1, 64)),
     ("GOBI_MAX_FILE_MB", "max_file", _whole(1, 1_000_000, MIB)),
     ("GOBI_VAULT_QUOTA_MB", "quota", _whole(0, 100_000_000, MIB)),

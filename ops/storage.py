@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ops.settings import Settings, SettingsError
+from store.moving import check_in_use
 from store.offload import Offload, inline
 
 if TYPE_CHECKING:
-    from store.base import Metadata
+    from store.base import Bus, Metadata
     from store.bodies import DiskBodies
 
 DATABASE = "metadata.db"
@@ -55,11 +58,37 @@ def prepare_folder(folder: Path) -> None:
         ) from None
 
 
-def open_metadata(settings: Settings, offload: Offload = inline) -> Metadata:
-    """Raises store.errors.Unavailable."""
+def open_metadata(settings: Settings, offload: Offload = inline, *, prepare: bool = True) -> Metadata:
+    """`prepare`: makes or upgrades what the database needs, and looks whether it is in use and not left behind by
+    `gobi migrate`; a worker leaves that to whoever started it.
+
+    Raises store.errors.Unavailable, Misconfigured.
+    """
+    if settings.mongo_uri is not None:
+        from store.mongo import MongoMetadata
+
+        far = MongoMetadata(settings.mongo_uri, settings.mongo_db)
+        if prepare:
+            with _closed_on_error(far):
+                check_in_use(far.moving().state())
+                far.prepare()
+        return far
     from store.sqlite import SqliteMetadata
 
-    return SqliteMetadata(settings.data_dir / DATABASE, offload=offload)
+    near = SqliteMetadata(settings.data_dir / DATABASE, offload=offload)
+    if prepare:
+        with _closed_on_error(near):
+            check_in_use(near.moving().state())
+    return near
+
+
+@contextmanager
+def _closed_on_error(metadata: Metadata) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        metadata.close()
+        raise
 
 
 def open_bodies(settings: Settings) -> DiskBodies:
@@ -67,3 +96,22 @@ def open_bodies(settings: Settings) -> DiskBodies:
     from store.bodies import DiskBodies
 
     return DiskBodies(settings.data_dir / BODIES)
+
+
+def open_bus(settings: Settings) -> Bus:
+    """Connects to nothing yet: that is left to whoever uses it, after the fork. Raises SettingsError."""
+    if settings.redis_url is None:
+        from store.bus import LocalBus
+
+        return LocalBus()
+    from store.bus_redis import RedisBus
+
+    try:
+        return RedisBus(settings.redis_url, channel(settings))
+    except ValueError as error:
+        raise SettingsError(f"GOBI_REDIS_URL: {error}") from None
+
+
+def channel(settings: Settings) -> str:
+    """Where the workers over one database tell each other."""
+    return f"gobi:{settings.mongo_db}"

@@ -10,7 +10,7 @@ from typing import IO
 
 import click
 
-from ops.commands import F, ServerCommand, env_file_option, opened
+from ops.commands import F, ServerCommand, env_file_option, opened, telling
 from store.users import Users
 
 
@@ -53,8 +53,8 @@ def add(name: str, password_file: IO[str] | None, generate: bool, env_file: Path
 def passwd(name: str, password_file: IO[str] | None, generate: bool, env_file: Path | None) -> None:
     """Change a person's password. It ends their sessions."""
     password = _password(password_file, generate)
-    with opened(env_file) as (_, metadata):
-        Users(metadata).set_password(name, password)
+    with opened(env_file) as (settings, metadata), telling(settings) as bus:
+        Users(metadata, bus).set_password(name, password)
     _report(f"Changed the password of {name}.", password if generate else None)
 
 
@@ -63,8 +63,8 @@ def passwd(name: str, password_file: IO[str] | None, generate: bool, env_file: P
 @env_file_option
 def remove(name: str, env_file: Path | None) -> None:
     """Remove a person, and take them out of every vault. What they wrote stays."""
-    with opened(env_file) as (_, metadata):
-        Users(metadata).remove(name)
+    with opened(env_file) as (settings, metadata), telling(settings) as bus:
+        Users(metadata, bus).remove(name)
     click.echo(f"Removed {name}.")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ops.commands import ServerCommand, env_file_option, opened
+from ops.commands import ServerCommand, env_file_option, opened, telling
 from ops.storage import open_bodies
 from store.base import Vault
 from store.errors import NameTaken, NotFound
@@ -66,7 +66,8 @@ def remove(name: str, yes: bool, env_file: Path | None) -> None:
             raise NotFound(f"there is no vault {name}: gobi vault list shows all")
         if not yes:
             raise click.UsageError(f"{name} holds {there.files} files and their history: add --yes to remove it")
-        Registry(metadata, open_bodies(settings)).remove(there)
+        with telling(settings) as bus:
+            Registry(metadata, open_bodies(settings), bus).remove(there)
     click.echo(f"Removed the vault {name}.")
 
 

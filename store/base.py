@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, Protocol, TypeVar
 
+from store.moving import Moving
 from sync.model import Conflict, Version
 from sync.plan import Facts
 
@@ -116,6 +117,9 @@ class Metadata(Protocol):
     def secret(self) -> bytes:
         """32 random bytes, made once for the database and the same for every worker: signs sessions."""
 
+    def moving(self) -> Moving:
+        """Its part in a move to another database. While that goes on, whatever writes raises Unavailable."""
+
     # -- people
 
     def add_user(self, name: str, password: str) -> None:
@@ -138,6 +142,9 @@ class Metadata(Protocol):
         """Raises NameTaken where the name is in use, NotFound where the user is unknown."""
 
     def vault(self, name: str) -> Vault | None: ...
+
+    def vault_and_head(self, name: str, path: str) -> tuple[Vault | None, Version | None]:
+        """The vault and one path's newest version, in one command: `vault` and `heads` for a single file."""
 
     def vaults(self, member: str | None = None) -> list[Vault]:
         """By name; those of one member, or all."""
@@ -189,11 +196,17 @@ class Metadata(Protocol):
 
     # -- writing
 
-    def transact(self, vault_id: str, work: Callable[[Transaction], T]) -> T:
+    def transact(self, vault_id: str, work: Callable[[Transaction], T], about: Collection[str] = ()) -> T:
         """Runs `work` against the locked vault and commits what it did, or nothing at all.
+
+        `about`: the paths that `work` is going to judge. A database far away reads in one command what is asked about
+        them, their folders and what lies below; other paths may be asked about too, at a command each time.
 
         `work` must be repeatable: it runs again where the database asks for it. Its exceptions roll back and come out
         as they are. Where it appends nothing the clock stays. Raises NotFound for an unknown vault.
+
+        Unavailable alone leaves open whether the commit happened, where the database went away in the middle of it:
+        repeating the request finds out, as after any lost reply.
         """
 
     def set_purge_mark(self, vault_id: str, stamp: int) -> None:
@@ -272,7 +285,10 @@ class Bodies(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Told after a commit: the next versions right after `after`, or a conflict that was opened or settled."""
+    """Told after a commit: the next versions right after `after`, or a conflict that was opened or settled.
+
+    Where `cursor` is above `after` and there are no `changes`, there were too many to send along: the log has them.
+    """
 
     vault_id: str
     after: int
@@ -281,14 +297,34 @@ class Notice:
     conflicts: tuple[Conflict, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class PeopleChanged:
+    """A password was changed, or somebody was removed, or taken out of a vault: what is remembered is not good any
+    more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Messages may have been lost before this one: read again whatever they would have told."""
+
+
+Message = Notice | PeopleChanged | Gap
+
+
 class Bus(Protocol):
-    """Tells other parts what was committed. Losing a notice costs time, never correctness; order is not promised."""
+    """Tells other parts, in this process and others, what was committed.
 
-    def publish(self, notice: Notice) -> None:
-        """Never raises and never waits for a reader."""
+    Losing a message costs time, never correctness; order is not promised.
+    """
 
-    def subscribe(self, reader: Callable[[Notice], None]) -> Callable[[], None]:
-        """Calls `reader` with every notice from now on; returns what ends that."""
+    def publish(self, message: Message) -> None:
+        """Never raises, and never waits for the network or another process."""
+
+    def subscribe(self, reader: Callable[[Message], None]) -> Callable[[], None]:
+        """Calls `reader` with every message from now on, this process's own included; returns what ends that."""
 
     def ping(self) -> None:
-        """Raises Unavailable."""
+        """Raises Unavailable where messages do not reach other processes now."""
+
+    def close(self) -> bool:
+        """Sends what still waits, for two seconds at most; returns whether all of it was sent. May be repeated."""

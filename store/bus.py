@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from store.base import Notice
+from store.base import Message
 
 _log = logging.getLogger("gobi.bus")
 
@@ -14,18 +14,22 @@ class LocalBus:
     """Implements base.Bus by calling the readers one after another."""
 
     def __init__(self) -> None:
-        self._readers: list[Callable[[Notice], None]] = []
+        self._readers: list[Callable[[Message], None]] = []
 
-    def publish(self, notice: Notice) -> None:
+    def publish(self, message: Message) -> None:
         for reader in list(self._readers):
             try:
-                reader(notice)
+                reader(message)
             except Exception:  # noqa: BLE001  # the commit is done: no reader may fail it
                 _log.exception("a reader of notices failed")
 
-    def subscribe(self, reader: Callable[[Notice], None]) -> Callable[[], None]:
+    def subscribe(self, reader: Callable[[Message], None]) -> Callable[[], None]:
         self._readers.append(reader)
         return lambda: self._readers.remove(reader)
 
     def ping(self) -> None:
         """In-process: always there."""
+
+    def close(self) -> bool:
+        """Nothing ever waits here."""
+        return True

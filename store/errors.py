@@ -20,6 +20,7 @@ StoreError
 │   ├── DiskFull
 │   ├── MetadataFull
 │   └── QuotaExceeded
+├── Misconfigured       a setting names what cannot be: only a person can mend it
 └── Unavailable         the store is away; trying again later is right (carries seconds to wait)
 """
 
@@ -116,6 +117,10 @@ class MetadataFull(Full):
 
 
 class QuotaExceeded(Full):
+    pass
+
+
+class Misconfigured(StoreError):
     pass
 
 

@@ -40,8 +40,10 @@ class GroupCommit:
 
     def _commit_waiting(self, vault_id: str, lane: _Lane) -> None:
         tickets = lane.take()
+        batches = [ticket.batch for ticket in tickets]
+        about = {write.path for batch in batches for write in batch.writes}
         try:
-            done = self._metadata.transact(vault_id, lambda tx: commit(tx, [ticket.batch for ticket in tickets]))
+            done = self._metadata.transact(vault_id, lambda tx: commit(tx, batches), about)
         except BaseException as error:  # noqa: BLE001  # raised again, by every request that waited
             for ticket in tickets:
                 ticket.fail(error)

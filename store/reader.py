@@ -51,10 +51,7 @@ class Reader:
 
     def head(self, vault: Vault, path: str) -> Version:
         """The live head. Raises NotFound, with the tombstone where there is one."""
-        head = self._metadata.heads(vault.id, [path]).get(path)
-        if head is None or not head.live:
-            raise NotFound("there is no such file" if head is None else "the file was deleted", head=head)
-        return head
+        return require_live(self._metadata.heads(vault.id, [path]).get(path))
 
     def version(self, vault: Vault, path: str, stamp: int) -> Version:
         """Any version of the path, tombstones too. Raises NotFound, Purged."""
@@ -216,6 +213,13 @@ class Reader:
         if candidate is None:
             raise NotFound("a conflict's sides are base, server, client, and its candidates' numbers")
         return Side(candidate.hash, candidate.size, conflict.path, candidate.mtime)
+
+
+def require_live(head: Version | None) -> Version:
+    """A path's newest version where that is a put. Raises NotFound, with the tombstone where there is one."""
+    if head is None or not head.live:
+        raise NotFound("there is no such file" if head is None else "the file was deleted", head=head)
+    return head
 
 
 def _query(change: Change) -> Query:

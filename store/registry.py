@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from store.base import RANK, Bodies, Metadata, Role, Vault
+from store.base import RANK, Bodies, Bus, Metadata, PeopleChanged, Role, Vault
+from store.bus import LocalBus
 from store.errors import BadRequest, Forbidden, NameTaken, NotFound
 from store.offload import Offload, inline
+from sync.model import Version
 from sync.paths import is_name
 
 
 class Registry:
     """The door to every vault: nothing else decides who may enter."""
 
-    def __init__(self, metadata: Metadata, bodies: Bodies, *, offload: Offload = inline) -> None:
+    def __init__(
+        self, metadata: Metadata, bodies: Bodies, bus: Bus | None = None, *, offload: Offload = inline
+    ) -> None:
         self._metadata = metadata
         self._bodies = bodies
+        self._bus = bus or LocalBus()
         self._offload = offload
 
     def of(self, user: str) -> list[Vault]:
@@ -39,25 +44,36 @@ class Registry:
 
     def enter(self, user: str, name: str, need: Role = "read") -> Vault:
         """The vault, for a member. Raises NotFound (the same where it exists but not for the user), Forbidden."""
-        vault = self._metadata.vault(name)
-        role = vault.members.get(user) if vault else None
-        if vault is None or role is None:
-            raise NotFound("there is no such vault, or you are not a member of it: ask its owner")
-        if RANK[role] < RANK[need]:
-            raise Forbidden(f"your role in {vault.name} is {role}; this needs {need}: ask an owner")
-        return vault
+        return _admit(self._metadata.vault(name), user, need)
+
+    def enter_for(self, user: str, name: str, path: str, need: Role = "read") -> tuple[Vault, Version | None]:
+        """The same, and the newest version of one path, in one go."""
+        vault, head = self._metadata.vault_and_head(name, path)
+        return _admit(vault, user, need), head
 
     def set_member(self, vault: Vault, user: str, role: str) -> None:
         """Raises BadRequest, NotFound, LastOwner."""
         if role not in RANK:
             raise BadRequest("the role has to be read, write or owner")
         self._metadata.set_member(vault.id, user, role)
+        self._bus.publish(PeopleChanged())
 
     def remove_member(self, vault: Vault, user: str) -> None:
         """Raises NotFound, LastOwner."""
         self._metadata.remove_member(vault.id, user)
+        self._bus.publish(PeopleChanged())
 
     def remove(self, vault: Vault) -> None:
         """The metadata first: bodies that nothing refers to are garbage, the reverse would be a loss."""
         self._metadata.remove_vault(vault.id)
+        self._bus.publish(PeopleChanged())  # nobody is in it any more
         self._offload(self._bodies.remove_vault, vault.id)
+
+
+def _admit(vault: Vault | None, user: str, need: Role) -> Vault:
+    role = vault.members.get(user) if vault else None
+    if vault is None or role is None:
+        raise NotFound("there is no such vault, or you are not a member of it: ask its owner")
+    if RANK[role] < RANK[need]:
+        raise Forbidden(f"your role in {vault.name} is {role}; this needs {need}: ask an owner")
+    return vault

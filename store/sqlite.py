@@ -17,8 +17,11 @@ from typing import TypeVar
 
 from store import sqlite_log as log
 from store.base import Query, Role, Transaction, User, Vault
-from store.errors import DiskFull, LastOwner, NameTaken, NotFound, StoreError, Unavailable
+from store.errors import DiskFull, StoreError, Unavailable
+from store.moving import Moving, check_writable
 from store.offload import Offload, inline
+from store.refusals import check_keeps_an_owner, no_member, no_user, no_vault, user_exists, vault_exists
+from store.sqlite_moving import SqliteMoving, move_of
 from store.sqlite_schema import upgrade
 from sync.model import Conflict, Version
 from sync.plan import Facts
@@ -68,7 +71,7 @@ class SqliteMetadata:
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        with _translated():
+        with translated():
             try:
                 db = self._idle.pop()
             except IndexError:
@@ -96,6 +99,13 @@ class SqliteMetadata:
                     db.execute("ROLLBACK")
 
     def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        def unless_moved(db: sqlite3.Connection) -> T:
+            check_writable(move_of(db))
+            return work(db)
+
+        return self._write_anyway(unless_moved)
+
+    def _write_anyway(self, work: Callable[[sqlite3.Connection], T]) -> T:
         with self._writing:
             return self._offload(self._write_now, work)
 
@@ -124,32 +134,32 @@ class SqliteMetadata:
         secret: bytes = row[0]
         return secret
 
+    def moving(self) -> Moving:
+        return SqliteMoving(self._read, self._write_anyway)
+
     # -- people
 
     def add_user(self, name: str, password: str) -> None:
         def add(db: sqlite3.Connection) -> None:
             if db.execute("INSERT OR IGNORE INTO users VALUES (?, ?)", (name, password)).rowcount == 0:
-                raise NameTaken(f"there is a user {name} already: choose another name, or change the password")
+                raise user_exists(name)
 
         self._write(add)
 
     def set_password(self, name: str, password: str) -> None:
         def change(db: sqlite3.Connection) -> None:
             if db.execute("UPDATE users SET password = ? WHERE name = ?", (password, name)).rowcount == 0:
-                raise _no_user(name)
+                raise no_user(name)
 
         self._write(change)
 
     def remove_user(self, name: str) -> None:
         def remove(db: sqlite3.Connection) -> None:
             for vault in _vaults(db, member=name):
-                if vault.members[name] == "owner" and _owners(vault) == 1:
-                    raise LastOwner(
-                        f"{name} is the last owner of the vault {vault.name}: give it another owner or remove it first"
-                    )
+                check_keeps_an_owner(vault, name)
             db.execute("DELETE FROM members WHERE user = ?", (name,))
             if db.execute("DELETE FROM users WHERE name = ?", (name,)).rowcount == 0:
-                raise _no_user(name)
+                raise no_user(name)
 
         self._write(remove)
 
@@ -169,7 +179,7 @@ class SqliteMetadata:
             key = secrets.randbits(62)
             row = (key, name, secrets.token_hex(6))
             if db.execute("INSERT OR IGNORE INTO vaults (key, name, epoch) VALUES (?, ?, ?)", row).rowcount == 0:
-                raise NameTaken(f"the name {name} is taken: choose another one")
+                raise vault_exists(name)
             db.execute("INSERT INTO members VALUES (?, ?, 'owner')", (key, owner))
             return _vaults(db, key=key)[0]
 
@@ -179,6 +189,15 @@ class SqliteMetadata:
         found = self._read(lambda db: _vaults(db, name=name))
         return found[0] if found else None
 
+    def vault_and_head(self, name: str, path: str) -> tuple[Vault | None, Version | None]:
+        def look(db: sqlite3.Connection) -> tuple[Vault | None, Version | None]:
+            found = _vaults(db, name=name)
+            if not found:
+                return None, None
+            return found[0], log.heads(db, int(found[0].id, 16), [path]).get(path)
+
+        return self._read(look)
+
     def vaults(self, member: str | None = None) -> list[Vault]:
         return self._read(lambda db: _vaults(db, member=member))
 
@@ -187,7 +206,7 @@ class SqliteMetadata:
             vault = _require_vault(db, vault_id)
             _require_user(db, user)
             if role != "owner":
-                _keep_an_owner(vault, user)
+                check_keeps_an_owner(vault, user)
             db.execute("INSERT OR REPLACE INTO members VALUES (?, ?, ?)", (int(vault_id, 16), user, role))
 
         self._write(change)
@@ -196,8 +215,8 @@ class SqliteMetadata:
         def remove(db: sqlite3.Connection) -> None:
             vault = _require_vault(db, vault_id)
             if user not in vault.members:
-                raise NotFound(f"{user} is not a member of {vault.name}")
-            _keep_an_owner(vault, user)
+                raise no_member(vault, user)
+            check_keeps_an_owner(vault, user)
             db.execute("DELETE FROM members WHERE vault = ? AND user = ?", (int(vault_id, 16), user))
 
         self._write(remove)
@@ -252,7 +271,7 @@ class SqliteMetadata:
 
     # -- writing
 
-    def transact(self, vault_id: str, work: Callable[[Transaction], T]) -> T:
+    def transact(self, vault_id: str, work: Callable[[Transaction], T], about: Collection[str] = ()) -> T:  # noqa: ARG002  # a file is never far away
         return self._write(lambda db: work(log.SqliteTransaction(db, _require_vault(db, vault_id), self._now())))
 
     def set_purge_mark(self, vault_id: str, stamp: int) -> None:
@@ -301,30 +320,17 @@ def _vaults(
 def _require_vault(db: sqlite3.Connection, vault_id: str) -> Vault:
     found = _vaults(db, key=int(vault_id, 16))
     if not found:
-        raise NotFound("there is no such vault (any more)")
+        raise no_vault()
     return found[0]
 
 
 def _require_user(db: sqlite3.Connection, name: str) -> None:
     if db.execute("SELECT 1 FROM users WHERE name = ?", (name,)).fetchone() is None:
-        raise _no_user(name)
-
-
-def _no_user(name: str) -> NotFound:
-    return NotFound(f"there is no user {name}: see `gobi user list`")
-
-
-def _owners(vault: Vault) -> int:
-    return list(vault.members.values()).count("owner")
-
-
-def _keep_an_owner(vault: Vault, user: str) -> None:
-    if vault.members.get(user) == "owner" and _owners(vault) == 1:
-        raise LastOwner(f"{user} is the last owner of {vault.name}: make somebody else an owner first")
+        raise no_user(name)
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
     """SQLite's failures as the store's."""
     try:
         yield

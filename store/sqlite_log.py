@@ -190,6 +190,54 @@ def open_conflicts(db: sqlite3.Connection, vault: int) -> list[Conflict]:
     return [_conflict(row) for row in rows]
 
 
+def conflicts(db: sqlite3.Connection, vault: int, after: str, limit: int) -> list[Conflict]:
+    """By id, open and settled."""
+    rows = db.execute(
+        f"SELECT {_CONFLICT} FROM conflicts WHERE vault = ? AND id > ? ORDER BY id LIMIT ?", (vault, after, limit)
+    )
+    return [_conflict(row) for row in rows]
+
+
+# -- writing
+
+
+def insert(db: sqlite3.Connection, vault: int, versions: Sequence[Version]) -> None:
+    db.executemany(
+        """INSERT INTO versions (vault, stamp, path, base, hash, size, mtime, device, user)
+           VALUES (?,?,?,?,?,?,?,?,?)""",
+        [
+            (
+                vault,
+                v.stamp,
+                v.path,
+                v.base,
+                bytes.fromhex(v.hash) if v.hash is not None else None,
+                v.size,
+                v.mtime,
+                v.device,
+                v.user,
+            )
+            for v in versions
+        ],
+    )
+
+
+def put_conflict(db: sqlite3.Connection, vault: int, conflict: Conflict) -> None:
+    """Adds it, or replaces the one with its id."""
+    db.execute(
+        f"INSERT OR REPLACE INTO conflicts (vault, {_CONFLICT}) VALUES (?,?,?,?,?,?,?)",
+        (
+            vault,
+            conflict.id,
+            conflict.path,
+            conflict.base,
+            conflict.opened,
+            json.dumps([one.to_json() for one in conflict.candidates]),
+            json.dumps(conflict.resolution) if conflict.resolution is not None else None,
+        ),
+    )
+
+
 class SqliteTransaction:
     """Implements base.Transaction on a connection that holds the write lock."""
 
@@ -209,24 +257,7 @@ class SqliteTransaction:
         return find(self._db, self._key, wanted)
 
     def append(self, versions: Sequence[Version], totals: Totals) -> None:
-        self._db.executemany(
-            """INSERT INTO versions (vault, stamp, path, base, hash, size, mtime, device, user)
-               VALUES (?,?,?,?,?,?,?,?,?)""",
-            [
-                (
-                    self._key,
-                    v.stamp,
-                    v.path,
-                    v.base,
-                    bytes.fromhex(v.hash) if v.hash is not None else None,
-                    v.size,
-                    v.mtime,
-                    v.device,
-                    v.user,
-                )
-                for v in versions
-            ],
-        )
+        insert(self._db, self._key, versions)
         clock = versions[-1].stamp if versions else self.vault.clock
         self._db.execute(
             "UPDATE vaults SET clock = ?, files = files + ?, bytes = bytes + ?, stored = stored + ? WHERE key = ?",
@@ -241,17 +272,6 @@ class SqliteTransaction:
 
     def save_conflict(self, conflict: Conflict) -> None:
         before = self.conflict(conflict.id)
-        self._db.execute(
-            f"INSERT OR REPLACE INTO conflicts (vault, {_CONFLICT}) VALUES (?,?,?,?,?,?,?)",
-            (
-                self._key,
-                conflict.id,
-                conflict.path,
-                conflict.base,
-                conflict.opened,
-                json.dumps([one.to_json() for one in conflict.candidates]),
-                json.dumps(conflict.resolution) if conflict.resolution is not None else None,
-            ),
-        )
+        put_conflict(self._db, self._key, conflict)
         change = int(conflict.open) - int(before is not None and before.open)
         self._db.execute("UPDATE vaults SET conflicts = conflicts + ? WHERE key = ?", (change, self._key))

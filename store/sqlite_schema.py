@@ -62,15 +62,20 @@ STEPS: list[str] = [
 ]
 
 
-def upgrade(db: sqlite3.Connection) -> None:
-    """Brings the database to this schema, one transaction a step. Raises Unavailable where it is newer than that."""
+def check_known(db: sqlite3.Connection) -> int:
+    """The schema's version, 0 for a database that is not gobi's yet. Raises Unavailable where it is a newer gobi's."""
     found = _schema_version(db)
     if found > len(STEPS):
         raise Unavailable(
             f"the database has schema {found}, this gobi knows {len(STEPS)}: start the newer gobi that wrote it, or "
             "restore a backup that this one wrote"
         )
-    if found == len(STEPS):
+    return found
+
+
+def upgrade(db: sqlite3.Connection) -> None:
+    """Brings the database to this schema, one transaction a step. Raises Unavailable where it is newer than that."""
+    if check_known(db) == len(STEPS):
         return
     db.execute("BEGIN IMMEDIATE")
     try:

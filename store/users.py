@@ -11,9 +11,11 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from store.base import Metadata
+from store.base import Bus, Gap, Message, Metadata, PeopleChanged
+from store.bus import LocalBus
 from store.errors import BadRequest, NameTaken
 from store.offload import Offload, inline
 from sync.paths import is_name
@@ -27,19 +29,34 @@ MOST_KNOWN = 1_000
 MAX_PASSWORD = 1_024
 
 
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    at: float
+    generation: int
+
+
 class Users:
-    """Adds, changes, removes and recognises people. `clock` gives seconds that only go forward."""
+    """Adds, changes, removes and recognises people; tells other workers. `clock` gives seconds that only go forward."""
 
     def __init__(
-        self, metadata: Metadata, *, offload: Offload = inline, clock: Callable[[], float] = time.monotonic
+        self,
+        metadata: Metadata,
+        bus: Bus | None = None,
+        *,
+        offload: Offload = inline,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._metadata = metadata
+        self._bus = bus or LocalBus()
         self._offload = offload
         self._clock = clock
         self._key = secrets.token_bytes(32)
-        # When a credential was last verified, by a keyed digest of it, never in the clear.
-        self._verified: OrderedDict[bytes, float] = OrderedDict()
+        # Credentials that were verified, by a keyed digest, never in the clear.
+        self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
+        # Goes up with whatever may have made a password wrong: what was verified before that is verified again.
+        self._generation = 0
         self._nobody: str | None = None
+        self._bus.subscribe(self._hear)
 
     def add(self, name: str, password: str) -> None:
         """Raises NameTaken, BadRequest."""
@@ -54,21 +71,22 @@ class Users:
     def set_password(self, name: str, password: str) -> None:
         """Raises NotFound, BadRequest."""
         self._metadata.set_password(name, self._hash(password))
-        self._verified.clear()
+        self._bus.publish(PeopleChanged())
 
     def remove(self, name: str) -> None:
         """Raises NotFound, LastOwner."""
         self._metadata.remove_user(name)
-        self._verified.clear()
+        self._bus.publish(PeopleChanged())
 
     def names(self) -> list[str]:
         return [user.name for user in self._metadata.users()]
 
     def authenticate(self, name: str, password: str) -> bool:
         """Whether this is the user's password. An unknown user takes as long as a wrong password."""
+        generation = self._generation  # of what the database says below: a change meanwhile has to count
         fingerprint = self._fingerprint(name, password)
         seen = self._verified.get(fingerprint)
-        if seen is not None and self._clock() - seen < REMEMBERED_S:
+        if seen is not None and seen.generation == generation and self._clock() - seen.at < REMEMBERED_S:
             return True
         if len(password) > MAX_PASSWORD:
             return False
@@ -76,18 +94,25 @@ class Users:
         user = self._metadata.user(name)
         stored = user.password if user is not None and user.password is not None else nobodys
         if self._verify(stored, password) and stored is not nobodys:
-            self._remember(fingerprint)
+            self._remember(fingerprint, generation)
             return True
         self._verified.pop(fingerprint, None)
         return False
 
     def known(self, name: str, password: str) -> bool:
-        """Whether this very credential was verified lately: then its owner is no guesser, whoever else guesses."""
-        seen = self._verified.get(self._fingerprint(name, password))
-        return seen is not None and self._clock() - seen < KNOWN_S
+        """Whether this very credential was verified lately: then its owner is no guesser, whoever else guesses.
 
-    def _remember(self, fingerprint: bytes) -> None:
-        self._verified[fingerprint] = self._clock()
+        Also where the password may have changed since: an owner who does not know of that yet may ask once.
+        """
+        seen = self._verified.get(self._fingerprint(name, password))
+        return seen is not None and self._clock() - seen.at < KNOWN_S
+
+    def _hear(self, message: Message) -> None:
+        if isinstance(message, PeopleChanged | Gap):
+            self._generation += 1
+
+    def _remember(self, fingerprint: bytes, generation: int) -> None:
+        self._verified[fingerprint] = _Verified(self._clock(), generation)
         self._verified.move_to_end(fingerprint)
         while len(self._verified) > MOST_KNOWN:
             self._verified.popitem(last=False)

@@ -85,14 +85,22 @@ class Vaults:
     # -- one file
 
     def put(
-        self, vault: Vault, write: Write, chunks: Iterable[bytes], *, length: int | None, hash: str | None
+        self,
+        vault: Vault,
+        head: Version | None,
+        write: Write,
+        chunks: Iterable[bytes],
+        *,
+        length: int | None,
+        hash: str | None,
     ) -> Outcome:
         """Stores a body as the path's newest version, or as a candidate where `write.keep` says so.
 
-        `length` and `hash` are what was announced, None where it was not. Verdicts that come back: STORE, SAME, KEEP.
-        Raises Stale, PathTaken, TooLarge, HashMismatch, LengthMismatch, Full; where it can, before it reads `chunks`.
+        `head` is the path's newest version as the caller found it: with it, what can be refused is refused before it
+        reads `chunks`. `length` and `hash` are what was announced, None where it was not. Verdicts that come back:
+        STORE, SAME, KEEP. Raises Stale, PathTaken, TooLarge, HashMismatch, LengthMismatch, Full.
         """
-        self._check_early(vault, write, length, hash)
+        self._check_early(vault, head, write, length, hash)
         received = self._receive(chunks, length)
         try:
             if hash is not None and received.hash != hash:
@@ -128,11 +136,12 @@ class Vaults:
             self._require_bodies(vault, [(version.hash, version.size)], new)
             return self._commit_one(vault, write, new)
 
-    def _check_early(self, vault: Vault, write: Write, length: int | None, hash: str | None) -> None:
+    def _check_early(
+        self, vault: Vault, head: Version | None, write: Write, length: int | None, hash: str | None
+    ) -> None:
         """Refuses what can be refused before the body has come."""
         if length is not None and length > self._max_file:
             raise TooLarge(f"files of more than {self._max_file} bytes are not taken here")
-        head = self._metadata.heads(vault.id, [write.path]).get(write.path)
         # Unannounced bytes may turn out to be the head's own, which is fine; of another length they cannot.
         may_be_same = head is not None and head.live and hash in (None, head.hash) and length in (None, head.size)
         if not may_be_same and judge(write, head, blocked=False) is Verdict.STALE:
@@ -239,7 +248,7 @@ class Vaults:
             if conflict is None:
                 raise NotFound("there is no such conflict")
             self._require_bodies(vault, [(one.hash, one.size) for one in conflict.candidates], new)
-            done = self._metadata.transact(vault.id, partial(_resolve, conflict_id, choice, new))
+            done = self._metadata.transact(vault.id, partial(_resolve, conflict_id, choice, new), {conflict.path})
             new.difference_update(done.named)
         publish(self._bus, vault.id, done)
         return done.versions

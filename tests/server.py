@@ -17,15 +17,18 @@ PATIENCE_S = 30
 
 
 class GobiServer:
-    """One server over `folder`: data in `data/`, output in `server.log`. Listens on a free port and keeps it."""
+    """One server over `folder`: data in `data/`, output in `server.log`. Listens on a free port and keeps it.
 
-    def __init__(self, folder: Path) -> None:
+    `data_dir`: another place for the data, perhaps another server's. `settings`: environment variables.
+    """
+
+    def __init__(self, folder: Path, *, data_dir: Path | None = None, **settings: str) -> None:
         self.folder = folder
-        self.data_dir = folder / "data"
+        self.data_dir = data_dir or folder / "data"
         self.log_file = folder / "server.log"
         self.url = ""
         self._listen = "127.0.0.1:0"
-        self._env: dict[str, str] = {}
+        self._env = dict(settings)
         self._process: subprocess.Popen[str] | None = None
         folder.mkdir(parents=True, exist_ok=True)
 

@@ -75,7 +75,12 @@ def test_the_rules_of_syncing_are_pure() -> None:
 
 
 def test_a_backend_knows_neither_the_vaults_nor_another_backend() -> None:
-    families = {"sqlite": "store/sqlite*.py", "bodies": "store/bodies*.py", "bus": "store/bus*.py"}
+    families = {
+        "sqlite": "store/sqlite*.py",
+        "mongo": "store/mongo*.py",
+        "bodies": "store/bodies*.py",
+        "bus": "store/bus*.py",
+    }
     for family, pattern in families.items():
         others = {f"store.{name}" for name in families if name != family} | {"store.vaults"}
         for path in sorted(ROOT.glob(pattern)):

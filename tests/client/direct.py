@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO
@@ -11,7 +11,6 @@ from typing import BinaryIO
 from client.ports import Pushed, Result, ServerAway, ServerRefused, SyncAnswer
 from store.base import Vault
 from store.bodies import DiskBodies
-from store.bus import LocalBus
 from store.commit import Outcome
 from store.errors import (
     BadCursor,
@@ -26,17 +25,15 @@ from store.errors import (
     StoreError,
     TooLarge,
 )
-from store.reader import Reader
-from store.registry import Registry
-from store.settle import Choice
 from store.sqlite import SqliteMetadata
-from store.vaults import Vaults
 from sync.bundle import END, BundleReader, Entry, header, padding
 from sync.judge import Verdict, Write
 from sync.model import Change, Conflict, Cursor, Json, Version
+from tests.client.one_vault import OneVault
+from tests.client.overheard import Overheard
+from tests.server import USER
 
 NAME = "notes"
-USER = "me"
 
 _REFUSALS: list[tuple[type[StoreError], int, str]] = [
     (CursorExpired, 410, "cursor-expired"),
@@ -52,78 +49,32 @@ _REFUSALS: list[tuple[type[StoreError], int, str]] = [
 ]
 
 
-class Server:
+class Server(OneVault):
     """One vault. `now` is its database's clock in µs: a tick a reading, unless a test sets it."""
+
+    metadata: SqliteMetadata
 
     def __init__(self, folder: Path, *, max_file: int = 1 << 30, quota: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.now = count(1_800_000_000_000_000, 1000)
-        self.metadata = SqliteMetadata(folder / "metadata.db", now=lambda: next(self.now))
-        self.bodies = DiskBodies(folder / "bodies")
-        self.vaults = Vaults(self.metadata, self.bodies, LocalBus(), max_file=max_file, quota=quota)
-        self.reader = Reader(self.metadata, self.bodies)
-        self.registry = Registry(self.metadata, self.bodies)
+        metadata = SqliteMetadata(folder / "metadata.db", now=lambda: next(self.now))
+        super().__init__(metadata, DiskBodies(folder / "bodies"), NAME, max_file=max_file, quota=quota)
         if not self.metadata.users():
             self.metadata.add_user(USER, "")
             self.registry.create(USER, NAME)
-
-    @property
-    def vault(self) -> Vault:
-        return self.registry.enter(USER, NAME)
-
-    def files(self) -> dict[str, bytes]:
-        """The live files and their bytes."""
-        versions = self.reader.listing(self.vault, "", "", 100_000)[0]
-        return {version.path: self.body(version) for version in versions}
-
-    def body(self, version: Version) -> bytes:
-        assert version.hash is not None
-        with self.reader.open(self.vault, version.hash) as file:
-            return file.read()
-
-    def history(self, path: str) -> list[bytes | None]:
-        """What stood at the path, newest first; None for a deletion."""
-        versions = self.reader.history(self.vault, path, None, 1000)[0]
-        return [self.body(version) if version.live else None for version in versions]
-
-    def conflicts(self) -> list[Conflict]:
-        return self.reader.conflicts(self.vault)
-
-    def resolve(self, keep: str) -> None:
-        """Settles the only open conflict."""
-        (conflict,) = self.conflicts()
-        head = self.metadata.heads(self.vault.id, [conflict.path])[conflict.path]
-        self.vaults.resolve(self.vault, conflict.id, Choice(keep, head.stamp, "page", USER))
-
-    def put(self, path: str, content: bytes, device: str = "elsewhere") -> Version:
-        """A new version on top of whatever is there."""
-        head = self.metadata.heads(self.vault.id, [path]).get(path)
-        write = Write(path, "put", head.stamp if head else None, device, USER)
-        outcome = self.vaults.put(self.vault, write, [content], length=len(content), hash=None)
-        assert outcome.version is not None
-        return outcome.version
-
-    def delete(self, path: str, device: str = "elsewhere") -> None:
-        head = self.metadata.heads(self.vault.id, [path])[path]
-        self.vaults.delete(self.vault, Write(path, "delete", head.stamp, device, USER))
 
     def transport(self, device: str) -> Direct:
         return Direct(self, device)
 
 
-class Direct:
-    """`meddle` is called with (method, "before" | "after") around every request: it may raise, or change the world."""
+class Direct(Overheard):
+    """Calls the server's parts without HTTP between."""
 
     def __init__(self, server: Server, device: str) -> None:
+        super().__init__()
         self.server = server
         self.device = device
-        self.meddle: Callable[[str, str], None] = lambda method, when: None
-        self.spoil: Callable[[Version, bytes], bytes] = lambda version, body: body
-        self.calls: list[str] = []
-        self.reported: list[Change] = []
-        self.pushed: list[Change] = []
-        self.pulled: list[str] = []
 
     def sync(self, cursor: str, changes: Sequence[Change], last: bool, limit: int) -> SyncAnswer:
         with self._request("sync"):
@@ -152,7 +103,9 @@ class Direct:
                 self.pushed.append(change)
                 write = Write(change.path, "put", change.base, self.device, USER, mtime=change.mtime, keep=keep)
                 chunks = iter(lambda: body.read(1 << 18), b"")
-                outcome = self.server.vaults.put(self._writable(), write, chunks, length=change.size, hash=change.hash)
+                vault = self._writable()
+                head = self.server.metadata.heads(vault.id, [change.path]).get(change.path)
+                outcome = self.server.vaults.put(vault, head, write, chunks, length=change.size, hash=change.hash)
         except ServerRefused as no:
             if no.status in (401, 403, 404):
                 raise

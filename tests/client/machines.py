@@ -1,4 +1,4 @@
-"""Machines that sync with a server in this process: one on a real folder, one in memory, with the same handles."""
+"""Machines whose client runs in this process: one on a real folder, one in memory, with the same handles."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from client.queue import FileQueue, OperationQueue
 from client.remove import remove
 from client.report import Removal, Report, Status
 from client.status import status
-from tests.client.direct import Direct, Server
 from tests.client.memory import ManualClock, MemoryFileSystem, MemoryQueue
+from tests.client.one_vault import OneVault
+from tests.client.overheard import Overheard
 
 
 class Machine(ABC):
@@ -26,9 +27,9 @@ class Machine(ABC):
     fs: FileSystem
     queue: OperationQueue
 
-    def __init__(self, server: Server, name: str) -> None:
+    def __init__(self, server: OneVault, name: str) -> None:
         self.name = name
-        self.transport: Direct = server.transport(name)
+        self.transport: Overheard = server.transport(name)
         self.clock = ManualClock()
         self.index = Index()
         self.chunk = 5000
@@ -89,7 +90,7 @@ class Machine(ABC):
 
 
 class MemoryMachine(Machine):
-    def __init__(self, server: Server, name: str) -> None:
+    def __init__(self, server: OneVault, name: str) -> None:
         super().__init__(server, name)
         self.memory = MemoryFileSystem(self.clock)
         self.fs = self.memory
@@ -124,7 +125,7 @@ class MemoryMachine(Machine):
 
 
 class DiskMachine(Machine):
-    def __init__(self, server: Server, name: str, root: Path) -> None:
+    def __init__(self, server: OneVault, name: str, root: Path) -> None:
         super().__init__(server, name)
         self.index.close()
         self.root = root

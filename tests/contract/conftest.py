@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,11 +10,23 @@ import pytest
 from store.base import Bodies, Metadata, Vault
 from store.bodies import DiskBodies
 from tests.contract.backends import BACKENDS, Backend
+from tests.services import ReplicaSet
+
+
+@pytest.fixture
+def mongo_uri(request: pytest.FixtureRequest) -> Callable[[], str]:
+    """Starts MongoDB only for a test that asks."""
+
+    def start() -> str:
+        one: ReplicaSet = request.getfixturevalue("mongo")
+        return one.uri
+
+    return start
 
 
 @pytest.fixture(params=sorted(BACKENDS))
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
-    one = BACKENDS[request.param](tmp_path)
+def backend(request: pytest.FixtureRequest, tmp_path: Path, mongo_uri: Callable[[], str]) -> Iterator[Backend]:
+    one = BACKENDS[request.param](tmp_path, mongo_uri)
     yield one
     one.close()
 

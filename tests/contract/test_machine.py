@@ -19,7 +19,7 @@ from store.settle import Choice
 from sync.judge import Verdict, Write
 from sync.model import START, Cursor, Json, Version
 from sync.paths import ancestors
-from tests.contract.backends import BACKENDS, Backend
+from tests.contract.backends import BACKENDS, Make
 from tests.store.world import USER, World, change, parcel, removal, sha256
 
 PATHS = ("a", "a/b", "a/b/c", "ab", "b", "b/a")
@@ -115,15 +115,16 @@ class Model:
 
 
 class VaultMachine(RuleBasedStateMachine):
-    """One vault; two devices. `backend` is set by the test."""
+    """One vault; two devices. `backend` and `mongo_uri` are set by the test."""
 
-    backend: Callable[[Path], Backend]
+    backend: Make
+    mongo_uri: Callable[[], str]
 
     def __init__(self) -> None:
         super().__init__()
         self._folder = tempfile.TemporaryDirectory()
         folder = Path(self._folder.name)
-        self.store = self.backend(folder)
+        self.store = self.backend(folder, self.mongo_uri)
         self.world = World(self.store.open(), DiskBodies(folder / "bodies"))
         self.model = Model()
 
@@ -350,8 +351,9 @@ class VaultMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("kind", sorted(BACKENDS))
-def test_a_vault_behaves_like_the_model_of_it(kind: str) -> None:
-    machine = type("Machine", (VaultMachine,), {"backend": staticmethod(BACKENDS[kind])})
+def test_a_vault_behaves_like_the_model_of_it(kind: str, mongo_uri: Callable[[], str]) -> None:
+    its = {"backend": staticmethod(BACKENDS[kind]), "mongo_uri": staticmethod(mongo_uri)}
+    machine = type("Machine", (VaultMachine,), its)
     run_state_machine_as_test(
         machine,
         settings=settings(

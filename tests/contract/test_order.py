@@ -57,15 +57,16 @@ def test_a_reader_follows_eight_writing_threads(
     assert_whole(seen, 8, each)
 
 
-def test_a_reader_follows_three_writing_processes(metadata: Metadata, backend: Backend, vault: Vault) -> None:
-    each = 250
+def test_a_reader_follows_eight_writers_in_four_processes(metadata: Metadata, backend: Backend, vault: Vault) -> None:
+    """5,000 versions: none skipped, none twice, stamps strictly rising."""
+    each = 625
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.contract.writer", str(number), vault.id, str(each), *backend.address],
-            cwd=ROOT,
+            [sys.executable, "-m", "tests.contract.writer", names, vault.id, str(each), *backend.address], cwd=ROOT
         )
-        for number in range(3)
+        for names in ("0,1", "2,3", "4,5", "6,7")
     ]
     seen = follow(metadata, vault.id, lambda: all(process.poll() is not None for process in processes))
-    assert [process.returncode for process in processes] == [0, 0, 0]
-    assert_whole(seen, 3, each)
+    assert [process.returncode for process in processes] == [0, 0, 0, 0]
+    assert_whole(seen, 8, each)
+    assert len(seen) == 5_000

@@ -1,8 +1,12 @@
-"""A process that writes versions into a vault: `python -m tests.contract.writer NAME VAULT_ID VERSIONS ADDRESS…`."""
+"""A process with threads that write versions into a vault.
+
+`python -m tests.contract.writer NAME,… VAULT_ID VERSIONS ADDRESS…`: one thread a name, with so many versions each.
+"""
 
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 from store.base import Metadata
 from tests.contract.backends import open_at
@@ -19,5 +23,10 @@ def write(metadata: Metadata, vault_id: str, name: str, count: int) -> None:
 
 
 if __name__ == "__main__":
-    writer, vault, versions, *address = sys.argv[1:]
-    write(open_at(address), vault, writer, int(versions))
+    writers, vault, versions, *address = sys.argv[1:]
+    with ThreadPoolExecutor() as pool:
+        client = open_at(address)
+        done = [pool.submit(write, client, vault, name, int(versions)) for name in writers.split(",")]
+    for one in done:
+        one.result()
+    client.close()

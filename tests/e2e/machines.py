@@ -8,12 +8,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from tests.proxy import Proxy
 from tests.server import PASSWORD, USER, GobiServer
 
 GOBI = Path(sys.executable).with_name("gobi")
@@ -128,24 +129,38 @@ class Machine:
         return [path.read_bytes() for path in (self.folder / ".gobi" / "trash").rglob("*") if path.is_file()]
 
 
-@dataclass
 class House:
-    """One vault, and the machines that share it."""
+    """One vault, and the machines that share it. Where several servers have the vault, everybody takes the next one."""
 
-    server: GobiServer
-    vault: str
-    root: Path
+    def __init__(self, servers: Sequence[GobiServer], vault: str, root: Path) -> None:
+        self.servers = servers
+        self.vault = vault
+        self.root = root
+        self._machines = 0
+        self._requests = 0
+
+    @property
+    def server(self) -> GobiServer:
+        """The one to which the next machine will talk."""
+        return self.servers[self._machines % len(self.servers)]
+
+    def proxy(self) -> Proxy:
+        """A network between the next machine and its server."""
+        return Proxy(self.server.address[1])
 
     def machine(self, name: str, *, url: str = "", connect: bool = True) -> Machine:
         """A new machine, connected to the vault. The first one makes the vault."""
         one = Machine(self.server, self.vault, self.root, name, url)
+        self._machines += 1
         if connect:
             one.connect("--create")
         return one
 
     def request(self, method: str, path: str, body: bytes | None = None, **headers: str) -> bytes:
         """One request to the vault, which has to go well; the answer's body."""
-        connection = http.client.HTTPConnection(*self.server.address, timeout=30)
+        server = self.servers[self._requests % len(self.servers)]
+        self._requests += 1
+        connection = http.client.HTTPConnection(*server.address, timeout=30)
         secret = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         sent = {"Authorization": f"Basic {secret}", "Gobi-Device": "test"}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}

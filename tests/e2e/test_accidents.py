@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 import time
-from pathlib import Path
 
 import pytest
 
-from store.sqlite import SqliteMetadata
+from tests.databases import Database
+from tests.deployments import Deployment
 from tests.e2e.machines import House, Machine, Run, in_step
-from tests.proxy import Proxy
 
 MIB = 1 << 20
 SECOND = 10**9
@@ -103,7 +101,7 @@ def test_a_mass_delete_is_stopped_until_it_is_confirmed(house: House, laptop: Ma
 
 def test_two_clients_on_one_folder_are_one_too_many(house: House) -> None:
     seconds: list[Run] = []
-    with Proxy(house.server.address[1]) as proxy:
+    with house.proxy() as proxy:
         laptop = house.machine("laptop", url=proxy.url)
         laptop.write("large.bin", os.urandom(12 * MIB))
         proxy.call_after("up", 6 * MIB, lambda: seconds.append(laptop.sync(code=None)))
@@ -116,12 +114,7 @@ def test_two_clients_on_one_folder_are_one_too_many(house: House) -> None:
 # -- the server's state
 
 
-def metadata_of(house: House) -> Path:
-    (database,) = [path for path in house.server.data_dir.iterdir() if path.suffix in (".db", ".sqlite")]
-    return database
-
-
-def test_a_cursor_below_the_purge_mark_means_a_full_sync(own_house: House) -> None:
+def test_a_cursor_below_the_purge_mark_means_a_full_sync(own_deployment: Deployment, own_house: House) -> None:
     laptop, tablet = own_house.machine("laptop"), own_house.machine("tablet")
     laptop.write("kept.md", "kept")
     laptop.write("edited.md", "before")
@@ -131,7 +124,7 @@ def test_a_cursor_below_the_purge_mark_means_a_full_sync(own_house: House) -> No
     laptop.rm("deleted.md")
     laptop.sync()
     tablet.write("edited.md", "after")
-    purge(own_house, "deleted.md")
+    purge(own_house, own_deployment.database, "deleted.md")
     tablet.sync()
     assert tablet.files() == {"kept.md": b"kept", "edited.md": b"after"}
     assert b"deleted" in tablet.trash()
@@ -140,48 +133,44 @@ def test_a_cursor_below_the_purge_mark_means_a_full_sync(own_house: House) -> No
     assert own_house.live() == {"kept.md", "edited.md"}
 
 
-def purge(house: House, path: str) -> None:
+def purge(house: House, database: Database, path: str) -> None:
     """What collection does to a path whose time is over: the mark first, then the path's versions."""
-    database = metadata_of(house)
-    metadata = SqliteMetadata(database)
+    metadata = database.open()
     vault = metadata.vault(house.vault)
     assert vault is not None
     metadata.set_purge_mark(vault.id, metadata.heads(vault.id, [path])[path].stamp)
     metadata.close()
-    db = sqlite3.connect(database)
-    with db:
-        db.execute("DELETE FROM versions WHERE path = ?", (path,))
-    db.close()
+    database.forget(path)
 
 
 @pytest.mark.parametrize("new_epoch", [True, False], ids=["restored by gobi", "copied back by hand"])
-def test_metadata_put_back_to_an_older_copy_costs_nobody_a_file(own_house: House, new_epoch: bool) -> None:
+def test_metadata_put_back_to_an_older_copy_costs_nobody_a_file(
+    own_deployment: Deployment, own_house: House, new_epoch: bool
+) -> None:
     laptop, desktop = own_house.machine("laptop"), own_house.machine("desktop")
     laptop.write("old.md", "old")
     laptop.write("edited.md", "first")
     laptop.write("doomed.md", "doomed")
     laptop.sync()
     desktop.sync()
-    own_house.server.stop()
-    database = metadata_of(own_house)
-    copy = database.read_bytes()
-    own_house.server.start()
+    database = own_deployment.database
+    own_deployment.stop()
+    database.save()
+    own_deployment.start()
     laptop.write("newer.md", "newer than the backup")
     laptop.write("edited.md", "second")
     laptop.rm("doomed.md")
     laptop.sync()
     desktop.sync()
-    own_house.server.stop()
-    for leftover in database.parent.glob(database.name + "-*"):
-        leftover.unlink()
-    database.write_bytes(copy)
+    own_deployment.stop()
+    database.put_back()
     if new_epoch:
-        metadata = SqliteMetadata(database)
+        metadata = database.open()
         vault = metadata.vault(own_house.vault)
         assert vault is not None
         metadata.renew_epoch(vault.id)
         metadata.close()
-    own_house.server.start()
+    own_deployment.start()
     for _ in range(2):
         laptop.sync()
         desktop.sync()
@@ -195,12 +184,12 @@ def test_metadata_put_back_to_an_older_copy_costs_nobody_a_file(own_house: House
 def test_a_server_that_is_away_leaves_everything_as_it_is(own_house: House) -> None:
     laptop = own_house.machine("laptop")
     laptop.write("waiting.md", "waiting")
-    own_house.server.stop()
+    laptop.server.stop()
     laptop.sync(code=69)
     status = laptop.status()
     assert status["in_step"] is False
     assert status["pending"]["new"] == ["waiting.md"]
-    own_house.server.start()
+    laptop.server.start()
     laptop.sync()
     assert own_house.live() == {"waiting.md"}
 
@@ -211,7 +200,7 @@ def test_a_server_that_is_away_leaves_everything_as_it_is(own_house: House) -> N
 @pytest.mark.parametrize("count", [1, 700, 200_000, 11 * MIB])
 def test_an_upload_cut_anywhere_is_finished_by_the_next_sync(house: House, count: int) -> None:
     content = os.urandom(12 * MIB)
-    with Proxy(house.server.address[1]) as proxy:
+    with house.proxy() as proxy:
         laptop = house.machine("laptop", url=proxy.url)
         laptop.write("large.bin", content)
         for number in range(200):
@@ -232,7 +221,7 @@ def test_a_download_cut_anywhere_is_finished_by_the_next_sync(house: House, lapt
     for number in range(200):
         laptop.write(f"notes/{number}.md", f"note {number} " * 200)
     laptop.sync()
-    with Proxy(house.server.address[1]) as proxy:
+    with house.proxy() as proxy:
         desktop = house.machine("desktop", url=proxy.url)
         for _ in range(4):
             proxy.cut_after("down", count)
@@ -248,7 +237,7 @@ def test_a_download_cut_anywhere_is_finished_by_the_next_sync(house: House, lapt
 def test_an_edit_during_the_download_is_kept_and_becomes_a_conflict(house: House, laptop: Machine) -> None:
     laptop.write("large.bin", b"0" * (12 * MIB))
     laptop.sync()
-    with Proxy(house.server.address[1]) as proxy:
+    with house.proxy() as proxy:
         desktop = house.machine("desktop", url=proxy.url)
         desktop.sync()
         laptop.write("large.bin", b"1" * (12 * MIB))
@@ -262,7 +251,7 @@ def test_an_edit_during_the_download_is_kept_and_becomes_a_conflict(house: House
 
 
 def test_an_edit_during_the_upload_is_sent_too(house: House) -> None:
-    with Proxy(house.server.address[1]) as proxy:
+    with house.proxy() as proxy:
         laptop = house.machine("laptop", url=proxy.url)
         laptop.write("large.bin", b"0" * (12 * MIB))
         proxy.call_after("up", 6 * MIB, lambda: laptop.write("large.bin", b"1" * (12 * MIB)))
@@ -276,7 +265,7 @@ def test_an_edit_during_the_upload_is_sent_too(house: House) -> None:
 def test_a_file_made_during_the_sync_where_a_download_goes_is_not_overwritten(house: House, laptop: Machine) -> None:
     laptop.write("large.bin", b"0" * (12 * MIB))
     laptop.sync()
-    with Proxy(house.server.address[1]) as proxy:
+    with house.proxy() as proxy:
         desktop = house.machine("desktop", url=proxy.url)
         proxy.call_after("down", 6 * MIB, lambda: desktop.write("large.bin", "made while it came"))
         desktop.sync(code=1)

@@ -205,3 +205,25 @@ def test_three_machines_agree(house: House, both: tuple[Machine, Machine]) -> No
     settle(laptop, desktop, phone)
     assert in_step(laptop, desktop, phone)
     assert set(phone.files()) == {"from phone.md", "from laptop.md", "renamed.md", "folder/inside.md"}
+
+
+def test_two_machines_that_sync_at_the_same_moment_lose_nothing(
+    house: House, laptop: Machine, desktop: Machine
+) -> None:
+    for number in range(300):
+        laptop.write(f"laptop/{number}.md", f"the laptop's {number}")
+        desktop.write(f"desktop/{number}.md", f"the desktop's {number}")
+        laptop.write(f"both/{number}.md", f"the laptop's {number}")
+        desktop.write(f"both/{number}.md", f"the desktop's {number}")
+    running = [machine.start("sync", str(machine.folder)) for machine in (laptop, desktop)]
+    for process in running:
+        out, err = process.communicate(timeout=60)
+        assert process.returncode in (0, 1), out + err
+    settle(laptop, desktop)
+    conflicts = house.conflicts()
+    assert {one["path"] for one in conflicts} == {f"both/{number}.md" for number in range(300)}
+    assert len(house.live()) == 900
+    kept = {house.body(f"/files/{path}") for path in ("laptop/7.md", "desktop/7.md", "both/7.md")}
+    (conflict,) = [one for one in conflicts if one["path"] == "both/7.md"]
+    kept.add(house.body(f"/conflicts/{conflict['id']}/client"))
+    assert kept == {b"the laptop's 7", b"the desktop's 7"}

@@ -142,9 +142,8 @@ def test_asking_only_for_the_archives_headers_takes_no_turn(me: Person) -> None:
 
 
 def test_a_turn_ends_once() -> None:
-    busy: set[str] = set()
-    turn = _Turn(iter([b"x"]), busy, "me")
-    assert busy == {"me"}
+    ended: list[str] = []
+    turn = _Turn(iter([b"x"]), lambda: ended.append("me"))
     turn.close()
     turn.close()
-    assert busy == set()
+    assert ended == ["me"]

@@ -425,7 +425,7 @@ def test_a_delete_without_a_base_is_base_required(site: Site) -> None:
 
 def test_a_fault_is_internal_and_tells_nothing_of_the_inside(site: Site) -> None:
     with site.unchanged():
-        site.metadata.fail("heads", RuntimeError("the secret inside"))
+        site.metadata.fail("vault_and_head", RuntimeError("the secret inside"))
         answer = site.me.put("a.md", b"text")
         refused(answer, 500, "internal")
         assert "secret" not in answer.text
@@ -442,7 +442,7 @@ def test_a_lost_body_is_internal_and_says_what_to_do(site: Site) -> None:
 
 def test_a_database_out_of_reach_is_store_unavailable_and_says_when_to_try_again(site: Site) -> None:
     with site.unchanged(orphans=True):
-        for method in ("vault", "heads", "transact"):
+        for method in ("vault_and_head", "transact"):
             site.metadata.fail(method, store.Unavailable("the database does not answer", retry_after=7))
             answer = site.me.put("a.md", b"text")
             refused(answer, 503, "store-unavailable")

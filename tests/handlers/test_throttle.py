@@ -42,6 +42,15 @@ def test_time_gives_one_more_attempt_after_another(throttle: Throttle, clock: Cl
     assert use_up(throttle, "192.0.2.2", "me") == 3
 
 
+def test_workers_that_count_for_themselves_allow_no_more_together(clock: Clock) -> None:
+    """After their bursts: one more guess every six seconds, whichever of the three it comes to."""
+    workers = [Throttle(clock, workers=3) for _ in range(3)]
+    for one in workers:
+        use_up(one, "192.0.2.1", "me")
+    clock.now += 3 * PER_USER[1]
+    assert [use_up(one, "192.0.2.1", "me") for one in workers] == [1, 1, 1]
+
+
 def test_a_right_password_costs_nothing(throttle: Throttle) -> None:
     for _ in range(1_000):
         assert throttle.take("192.0.2.1", "me") == 0

@@ -88,8 +88,20 @@ def test_each_variable_is_read(tmp_path: Path) -> None:
         ("GOBI_SWEEP_S", "0"),
         ("GOBI_PING_S", "x"),
         ("GOBI_STALL_S", "0"),
-        ("GOBI_MONGO_URI", "mongodb+srv://me:s3cret@cluster.example"),
-        ("GOBI_REDIS_URL", "redis://:s3cret@localhost"),
+        ("GOBI_MONGO_URI", "me:s3cret@cluster.example"),
+        ("GOBI_MONGO_URI", "https://me:s3cret@cluster.example"),
+        ("GOBI_MONGO_DB", "notes/2"),
+        ("GOBI_MONGO_DB", "$external"),
+        ("GOBI_MONGO_DB", "n" * 39),
+        ("GOBI_REDIS_URL", "s3cret"),
+        ("GOBI_REDIS_URL", "http://:s3cret@localhost"),
+        ("GOBI_REDIS_URL", "REDIS://:s3cret@localhost"),
+        ("GOBI_REDIS_URL", "redis://:s3cret@localhost:port"),
+        ("GOBI_REDIS_URL", "redis://:s3cret@localhost/notes"),
+        ("GOBI_REDIS_URL", "redis://:s3cret"),
+        ("GOBI_REDIS_URL", "redis://:123#s3cret@localhost"),
+        ("GOBI_REDIS_URL", "unix:/s3cret/redis.sock"),
+        ("GOBI_REDIS_URL", "unix://s3cret/redis.sock"),
         ("GOBI_TLS_CERT", "/etc/cert.pem"),
         ("GOBI_TLS_KEY", "/etc/key.pem"),
         ("GOBI_METRICS_TOKEN_FILE", "/nonexistent/token"),
@@ -101,6 +113,35 @@ def test_a_wrong_value_names_its_variable_and_shows_no_secret(name: str, value: 
     assert name in str(error.value)
     assert "s3cret" not in str(error.value)
     assert error.value.exit_code == 78
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost",
+        "redis://:s3cr%23t@[::1]:6380/3",
+        "rediss://me:s3cret@redis.example:6380/0?ssl_ca_certs=/etc/ca.pem",
+        "unix:///run/redis/redis.sock?db=2",
+        "unix://me:s3cret@/run/redis/redis.sock",
+    ],
+)
+def test_redis_is_reached_over_tcp_tls_or_a_socket(url: str) -> None:
+    assert read(GOBI_REDIS_URL=url).redis_url == url
+
+
+@pytest.mark.parametrize(
+    "uri", ["mongodb://127.0.0.1:27017/?replicaSet=gobi", "mongodb+srv://me:s3cret@cluster.example/"]
+)
+def test_mongodb_is_reached_by_hosts_or_by_a_name(uri: str) -> None:
+    settings = read(GOBI_MONGO_URI=uri, GOBI_MONGO_DB="notes-2_b")
+    assert (settings.mongo_uri, settings.mongo_db) == (uri, "notes-2_b")
+
+
+def test_several_workers_need_redis() -> None:
+    with pytest.raises(SettingsError, match=r"GOBI_WORKERS.*set GOBI_REDIS_URL"):
+        read(GOBI_WORKERS="2")
+    assert read(GOBI_WORKERS="2", GOBI_REDIS_URL="redis://localhost").workers == 2
+    assert read(GOBI_WORKERS="1").workers == 1
 
 
 def test_a_secret_is_given_once(tmp_path: Path) -> None:

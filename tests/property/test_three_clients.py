@@ -1,252 +1,57 @@
-"""Three machines do whatever people do, in any order, over a network that loses replies: nothing is lost, all agree.
-
-The machines are in memory; the server is the real one, on SQLite and real files, called without HTTP.
-"""
+"""The three clients of three_clients.py, wherever their vault may be."""
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, event, note, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
 
-from client.ports import ServerAway
-from store.errors import Refused
-from store.settle import Choice
-from sync.model import Conflict
-from tests.client.direct import USER, Server
-from tests.client.machines import MemoryMachine
+from tests.client.direct import Server
+from tests.client.one_vault import OneVault
+from tests.client.over_http import Lines, SharedVault
+from tests.deployments import Deployment
+from tests.property.three_clients import ThreeClients
 
-NAMES = ("laptop", "desktop", "phone")
-# Files that cannot be folders at the same time, and a folder two deep.
-PATHS = ("a", "a/b", "a/c", "n.md", "n.md/x", "d/e/f")
-ROUNDS = 12
+Make = Callable[[Path], OneVault]
 
-machines = st.sampled_from(NAMES)
-paths = st.sampled_from(PATHS)
-# Some contents come up again and again (renames, equal edits, empty files), most are their author's own.
-contents = st.sampled_from([b"", b"one", b"two"]) | st.none()
-pages = st.sampled_from([3, 3, 5000])
-moments = st.integers(0, 4)
+SHARED = ("workers", "hosts")
 
 
-def digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+@pytest.fixture
+def shared(request: pytest.FixtureRequest) -> Iterator[Make]:
+    """Vaults on several workers or hosts, over HTTP; each machine's requests go to all of them in turn."""
+    deployment: Deployment = request.getfixturevalue(f"shared_{request.param}")
+    lines = Lines(deployment)
+    yield lambda _folder: SharedVault(deployment, lines)
+    lines.close()
 
 
-class ThreeClients(RuleBasedStateMachine):
-    @initialize()
-    def begin(self) -> None:
-        self._folder = Path(tempfile.mkdtemp())
-        self.server = Server(self._folder)
-        self.machines = {name: MemoryMachine(self.server, name) for name in NAMES}
-        self.written = 0
-        self.discarded: set[str] = set()  # contents that a person overwrote
-        # Everything that a machine learned to be on the server: it has to stay there.
-        self.acknowledged: set[str] = set()
-
-    # -- what people do
-
-    @rule(who=machines, path=paths, content=contents)
-    def write(self, who: str, path: str, content: bytes | None) -> None:
-        self.written += 1
-        before = self.machines[who].files()
-        self.machines[who].write(path, b"%d by %s" % (self.written, who.encode()) if content is None else content)
-        after = self.machines[who].files()
-        self.discarded |= {digest(old) for old in before.values()} - {digest(now) for now in after.values()}
-
-    @rule(who=machines, pick=st.integers(0, 99))
-    def delete_while_gobi_does_not_run(self, who: str, pick: int) -> None:
-        if path := self._pick(who, pick):
-            self.machines[who].delete(path)
-
-    @rule(who=machines, pick=st.integers(0, 99))
-    def delete_with_gobi(self, who: str, pick: int) -> None:
-        if path := self._pick(who, pick):
-            self._watched(who, lambda: self.machines[who].rm(path), trash=True)
-
-    @rule(who=machines, pick=st.integers(0, 99), to=paths)
-    def rename(self, who: str, pick: int, to: str) -> None:
-        path = self._pick(who, pick)
-        if path and path != to:
-            self.machines[who].move(path, to)
-
-    @rule(who=machines, pick=st.integers(0, 99), keep=st.sampled_from(["server", "client", "both", "merged"]))
-    def settle_a_conflict(self, who: str, pick: int, keep: str) -> None:
-        conflicts = self.server.conflicts()
-        if conflicts:
-            event(f"settled: {keep}")
-            self._settle(conflicts[pick % len(conflicts)], keep)
-
-    # -- what gobi does
-
-    @rule(who=machines, page=pages, propagate=st.booleans())
-    def sync(self, who: str, page: int, propagate: bool) -> None:
-        self.machines[who].chunk = page
-        self._watched(who, lambda: self.machines[who].sync(propagate_deletes=propagate))
-
-    @rule(who=machines, page=pages, moment=moments, when=st.sampled_from(["before", "after"]))
-    def sync_and_lose_a_reply(self, who: str, page: int, moment: int, when: str) -> None:
-        def lose() -> None:
-            event(f"lost: {when}")
-            raise ServerAway("the connection was cut")
-
-        self._sync_with(who, page, moment, when, lose)
-
-    @rule(
-        who=machines, other=machines, page=pages, moment=moments, when=st.sampled_from(["before", "after"]), path=paths
+def check(make: Make, examples: int, steps: int) -> None:
+    some = settings(
+        max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
     )
-    def sync_while_another_machine_edits_and_syncs(
-        self, who: str, other: str, page: int, moment: int, when: str, path: str
-    ) -> None:
-        def edit_and_sync() -> None:
-            self.write(other, path, None)
-            self._watched(other, self.machines[other].sync)
-
-        if other != who:
-            self.write(who, "mine", None)  # so that there is something to send
-            self._sync_with(who, page, moment, when, edit_and_sync)
-
-    @rule(who=machines, page=pages, moment=moments, path=paths)
-    def sync_while_somebody_types(self, who: str, page: int, moment: int, path: str) -> None:
-        self._sync_with(who, page, moment, "after", lambda: self.write(who, path, None))
-
-    @rule(who=machines)
-    def lose_the_clients_state(self, who: str) -> None:
-        self.machines[who].lose_state()
-
-    def _sync_with(self, who: str, page: int, moment: int, when: str, act: Callable[[], object]) -> None:
-        """One sync in which `act` happens at the given moment: so many requests from its beginning."""
-        machine, left = self.machines[who], moment
-
-        def meddle(_method: str, now: str) -> None:
-            nonlocal left
-            if now == when:
-                left -= 1
-                if left == -1:
-                    act()
-
-        machine.chunk = page
-        machine.transport.meddle = meddle
-        try:
-            self._watched(who, machine.sync)
-        finally:
-            machine.transport.meddle = lambda method, when: None
-
-    # -- what has to hold
-
-    @invariant()
-    def what_was_acknowledged_is_there(self) -> None:
-        if hasattr(self, "server"):
-            gone = self.acknowledged - self._on_server()
-            assert not gone, f"acknowledged, and gone: {gone}"
-
-    @invariant()
-    def no_live_file_stands_where_another_needs_a_folder(self) -> None:
-        if hasattr(self, "server"):
-            live = self.server.files()
-            assert not [(one, two) for one in live for two in live if two.startswith(one + "/")]
-
-    def teardown(self) -> None:
-        if not hasattr(self, "server"):
-            return
-        try:
-            self._converge()
-        finally:
-            for machine in self.machines.values():
-                machine.close()
-            self.server.metadata.close()
-            shutil.rmtree(self._folder)
-
-    def _converge(self) -> None:
-        """Everybody syncs and every conflict is settled, until nobody has news; then all have to hold the same."""
-        for _ in range(ROUNDS):
-            for name, machine in self.machines.items():
-                machine.chunk = 5000
-                self._watched(name, machine.sync)
-            if not self.server.conflicts() and self._agree():
-                break
-            while conflicts := self.server.conflicts():  # settling one may settle others
-                self._settle(conflicts[0], "client")
-        live = self.server.files()
-        note(f"server: {live}")
-        for name, machine in self.machines.items():
-            note(f"{name}: {machine.files()}")
-        assert self._agree()
-        assert not self.server.conflicts()
-        self.what_was_acknowledged_is_there()
-        for machine in self.machines.values():
-            assert machine.sync().exit_code == 0
-            assert not machine.transport.pushed
-            assert not machine.transport.pulled
-
-    # -- helpers
-
-    def _pick(self, who: str, pick: int) -> str | None:
-        there = sorted(self.machines[who].files())
-        return there[pick % len(there)] if there else None
-
-    def _agree(self) -> bool:
-        live = self.server.files()
-        return all(machine.files() == live for machine in self.machines.values())
-
-    def _settle(self, conflict: Conflict, keep: str) -> None:
-        head = self.server.metadata.heads(self.server.vault.id, [conflict.path])[conflict.path]
-        text = "merged by a person" if keep == "merged" else None
-        try:
-            self.server.vaults.resolve(
-                self.server.vault, conflict.id, Choice(keep, head.stamp, "page", USER, text=text)
-            )
-        except Refused:
-            # A file stands in the way by now. Somebody moves the conflict's file out of it.
-            event("settled: refused")
-            self.server.vaults.resolve(self.server.vault, conflict.id, Choice("server", head.stamp, "page", USER))
-
-    def _watched(self, who: str, act: Callable[[], object], *, trash: bool = False) -> None:
-        """Does something that may take files away, and sees to it that their contents are somewhere.
-
-        The local trash is a last resort: only what a person deleted may be there and nowhere else.
-        """
-        machine = self.machines[who]
-        before = machine.files()
-        self.discarded.clear()
-        try:
-            act()
-        except ServerAway:
-            pass
-        kept = {digest(content) for content in machine.files().values()} | self._on_server()
-        if trash:
-            kept |= {digest(content) for content in machine.trash()}
-        kept |= self.discarded
-        lost = {path: content for path, content in before.items() if digest(content) not in kept}
-        assert not lost, f"{who} had this, and nobody has it any more: {lost}"
-        self.acknowledged |= {one.hash for one in machine.index.records.values() if one.stamp is not None}
-
-    def _on_server(self) -> set[str]:
-        """Every content in the server's history or among the candidates of its conflicts. The bodies are there."""
-        metadata, vault = self.server.metadata, self.server.vault
-        named = {one.hash for one in metadata.changes(vault.id, 0, 1_000_000) if one.hash}
-        named |= {side.hash for conflict in metadata.open_conflicts(vault.id) for side in conflict.candidates}
-        for one in named:
-            self.server.bodies.open(vault.id, one).close()
-        return named
+    run_state_machine_as_test(lambda: ThreeClients(make), settings=some)  # type: ignore[arg-type]  # any factory will do
 
 
-class ForMinutes(ThreeClients):
-    """The same, for long."""
+def test_three_clients_lose_nothing_and_agree() -> None:
+    """The server's own code on SQLite and real files, called without HTTP."""
+    check(Server, examples=150, steps=40)
 
 
-TestThreeClients = ThreeClients.TestCase
-TestThreeClients.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
-)
-TestThreeClientsForMinutes = pytest.mark.soak(ForMinutes.TestCase)
-TestThreeClientsForMinutes.settings = settings(
-    max_examples=5_000, stateful_step_count=80, deadline=None, suppress_health_check=list(HealthCheck)
-)
+@pytest.mark.parametrize("shared", SHARED, indirect=True)
+def test_three_clients_lose_nothing_and_agree_over_many_servers(shared: Make) -> None:
+    check(shared, examples=30, steps=40)
+
+
+@pytest.mark.soak
+def test_three_clients_lose_nothing_and_agree_for_minutes() -> None:
+    check(Server, examples=5_000, steps=80)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("shared", SHARED, indirect=True)
+def test_three_clients_lose_nothing_and_agree_over_many_servers_for_minutes(shared: Make) -> None:
+    check(shared, examples=500, steps=80)

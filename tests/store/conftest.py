@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.services import Redis
+from tests.store.channel import Channel
 from tests.store.world import World
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World.at(tmp_path)
+
+
+@pytest.fixture
+def channel() -> Iterator[Channel]:
+    one = Channel()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def absent_redis(tmp_path: Path) -> Iterator[Redis]:
+    """A Redis of the test's own that does not run yet."""
+    one = Redis(tmp_path / "redis")
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def own_redis(absent_redis: Redis) -> Redis:
+    """A running Redis of the test's own, to be ill-treated."""
+    return absent_redis.start()

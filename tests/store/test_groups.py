@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
-from store.base import Notice, Transaction
+from store.base import Message, Notice, Transaction
 from store.bus import LocalBus
 from store.commit import Batch, Outcome
 from store.errors import DiskFull, Unavailable
@@ -34,7 +34,7 @@ class GatedMetadata(SqliteMetadata):
         self.failure: Exception | None = None
         self.committed = False
 
-    def transact(self, vault_id: str, work: Callable[[Transaction], T]) -> T:
+    def transact(self, vault_id: str, work: Callable[[Transaction], T], about: Collection[str] = ()) -> T:
         self.transactions += 1
         self.at_the_gate.set()
         assert self.gate.wait(PATIENCE_S)
@@ -45,7 +45,7 @@ class GatedMetadata(SqliteMetadata):
                 raise self.failure
             return result
 
-        result = super().transact(vault_id, working)
+        result = super().transact(vault_id, working, about)
         self.committed = True
         return result
 
@@ -59,10 +59,14 @@ class Office:
         self.vaults = {name: self.metadata.create_vault(name, "me").id for name in ("notes", "other")}
         self.notices: list[Notice] = []
         self.bus = LocalBus()
-        self.bus.subscribe(self.notices.append)
+        self.bus.subscribe(self.hear)
         self.groups = GroupCommit(self.metadata, self.bus)
         self.replies: dict[str, Outcome | BaseException] = {}
         self._threads: list[threading.Thread] = []
+
+    def hear(self, message: Message) -> None:
+        assert isinstance(message, Notice)
+        self.notices.append(message)
 
     def write(self, *paths: str, vault: str = "notes", base: int | None = None) -> None:
         """One request with a write for each path, in a thread of its own."""
@@ -190,7 +194,8 @@ def test_a_failure_reaches_every_writer_and_nothing_of_the_group_is_stored(offic
 def test_others_are_told_after_the_commit(office: Office) -> None:
     seen: list[tuple[bool, bool]] = []
 
-    def reader(notice: Notice) -> None:
+    def reader(notice: Message) -> None:
+        assert isinstance(notice, Notice)
         there = office.metadata.has_stamp(notice.vault_id, notice.changes[0].stamp)
         seen.append((office.metadata.committed, there))
 
@@ -219,11 +224,11 @@ def test_a_group_that_stored_nothing_is_not_told_of(office: Office) -> None:
 
 
 def test_a_reader_of_notices_that_fails_fails_no_writer(office: Office, caplog: pytest.LogCaptureFixture) -> None:
-    def broken(notice: Notice) -> None:
+    def broken(notice: Message) -> None:
         raise DiskFull("of no interest to the writer")
 
     office.bus.subscribe(broken)
-    office.bus.subscribe(office.notices.append)
+    office.bus.subscribe(office.hear)
     office.write("a")
     office.finish()
     assert office.outcome("a").verdict is Verdict.STORE
@@ -240,11 +245,11 @@ class StuckMetadata(SqliteMetadata):
         super().__init__(path)
         self.stuck, self.free = threading.Event(), threading.Event()
 
-    def transact(self, vault_id: str, work: Callable[[Transaction], T]) -> T:
+    def transact(self, vault_id: str, work: Callable[[Transaction], T], about: Collection[str] = ()) -> T:
         if vault_id == self.stuck_vault:
             self.stuck.set()
             assert self.free.wait(PATIENCE_S)
-        return super().transact(vault_id, work)
+        return super().transact(vault_id, work, about)
 
 
 def test_vaults_do_not_wait_for_each_other(tmp_path: Path) -> None:

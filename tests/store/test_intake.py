@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from store import intake
-from store.base import Notice
+from store.base import Message
 from store.errors import BadRequest, TooLarge
 from store.intake import MAX_BYTES, MAX_CHANGES, MAX_MANIFEST
 from sync import bundle
@@ -381,7 +381,7 @@ def test_a_foreign_version_in_the_middle_of_a_push_leaves_the_cursor_where_it_is
     """Between its first thousand changes and the rest another worker commits: the client has to ask."""
     other = World.at(tmp_path)
 
-    def commit(_: Notice) -> None:
+    def commit(_: Message) -> None:
         other.put("foreign", b"y")
 
     world.bus.subscribe(commit)

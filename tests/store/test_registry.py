@@ -117,3 +117,17 @@ def test_a_removed_vault_takes_its_bodies_along(world: World) -> None:
         assert world.bodies.reuse(vault.id, [(sha256(b"secret"), 6)]) == {}
     with pytest.raises(NotFound):
         world.registry.remove(old)
+
+
+def test_everybody_hears_when_somebody_may_enter_no_more(world: World) -> None:
+    """Whoever is connected may have to go. What was refused is not told."""
+    told = world.news_of_people
+    world.registry.set_member(world.vault, "writer", "read")
+    assert world.news_of_people == told + 1
+    with pytest.raises(LastOwner):
+        world.registry.remove_member(world.vault, "me")
+    assert world.news_of_people == told + 1
+    world.registry.remove_member(world.vault, "writer")
+    assert world.news_of_people == told + 2
+    world.registry.remove(world.vault)
+    assert world.news_of_people == told + 3

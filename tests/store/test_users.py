@@ -10,19 +10,24 @@ import pytest
 from argon2 import extract_parameters
 from argon2.low_level import Type
 
+from store.base import Gap, Message, Notice, PeopleChanged
+from store.bus import LocalBus
 from store.errors import BadRequest, LastOwner, NameTaken, NotFound
 from store.sqlite import SqliteMetadata
 from store.users import MAX_PASSWORD, MOST_KNOWN, REMEMBERED_S, Users
 
 
 class Pool:
-    """Runs the work right here, and counts how often argon2 was asked."""
+    """Runs the work right here, and counts how often argon2 was asked. `meanwhile` happens once, during the next."""
 
     def __init__(self) -> None:
         self.hashings = 0
+        self.meanwhile: Callable[[], None] = lambda: None
 
     def __call__(self, work: Callable[..., Any], /, *arguments: Any, **options: Any) -> Any:
         self.hashings += 1
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
         return work(*arguments, **options)
 
 
@@ -31,7 +36,12 @@ class House:
         self.metadata = SqliteMetadata(folder / "gobi.db")
         self.pool = Pool()
         self.now = 1_000.0
-        self.users = Users(self.metadata, offload=self.pool, clock=lambda: self.now)
+        self.bus = LocalBus()
+        self.users = self.another_workers()
+
+    def another_workers(self) -> Users:
+        """What a second process has that hears the same messages."""
+        return Users(self.metadata, self.bus, offload=self.pool, clock=lambda: self.now)
 
     def ask_once(self) -> None:
         """The first question of all makes ready what nobody's password is compared with."""
@@ -195,6 +205,53 @@ def test_a_changed_password_counts_at_once_here_and_within_half_a_minute_elsewhe
         house.users.set_password("nobody", "new")
 
 
+@pytest.mark.parametrize("message", [PeopleChanged(), Gap()])
+def test_what_may_have_changed_a_password_has_it_verified_again(house: House, message: Message) -> None:
+    """Somebody's was changed, by whomever; or messages were lost, and one may have said so."""
+    house.users.add("me", "secret")
+    house.users.authenticate("me", "secret")
+    house.bus.publish(message)
+    assert house.cost("me", "secret") == (True, 1)
+    assert house.cost("me", "secret") == (True, 0)
+
+
+def test_a_commit_changes_no_password(house: House) -> None:
+    house.users.add("me", "secret")
+    house.users.authenticate("me", "secret")
+    house.bus.publish(Notice("v1", 1, 2))
+    assert house.cost("me", "secret") == (True, 0)
+
+
+def test_workers_that_hear_of_each_other_forget_a_changed_password_at_once(house: House) -> None:
+    house.users.add("me", "old")
+    house.users.add("you", "secret")
+    other = house.another_workers()
+    assert other.authenticate("me", "old")
+    assert other.authenticate("you", "secret")
+    house.users.set_password("me", "new")
+    assert not other.authenticate("me", "old")
+    house.users.remove("you")
+    assert not other.authenticate("you", "secret")
+
+
+def test_a_password_that_changes_while_it_is_verified_is_not_remembered(house: House) -> None:
+    """Read before the change, compared for 25 ms, remembered after it."""
+    house.users.add("me", "old")
+    house.ask_once()
+    house.pool.meanwhile = lambda: house.another_workers().set_password("me", "new")
+    assert house.users.authenticate("me", "old"), "this one came before the change"
+    assert not house.users.authenticate("me", "old")
+
+
+def test_an_owner_who_does_not_know_of_a_change_yet_may_ask_once(house: House) -> None:
+    house.users.add("me", "old")
+    house.users.authenticate("me", "old")
+    house.another_workers().set_password("me", "new")
+    assert house.users.known("me", "old")
+    assert not house.users.authenticate("me", "old")
+    assert not house.users.known("me", "old")
+
+
 def test_who_was_verified_lately_is_no_guesser(house: House) -> None:
     """For a day, with that very password; long after the half minute is over."""
     house.users.add("me", "secret")
@@ -219,7 +276,7 @@ def test_only_so_many_are_remembered_and_none_in_the_clear(house: House) -> None
     house.users.add("me", "secret")
     house.users.authenticate("me", "secret")
     for number in range(MOST_KNOWN):
-        house.users._remember(str(number).encode())
+        house.users._remember(str(number).encode(), 0)
     assert len(house.users._verified) == MOST_KNOWN
     assert not house.users.known("me", "secret"), "the oldest makes room"
     house.users.authenticate("me", "secret")

@@ -130,7 +130,7 @@ def assert_refused_unread(world: World, error: type[Exception], write: Write, **
     log, stored = world.log(), world.vault.stored
     fields: dict[str, object] = {"length": None, "hash": None} | announced
     with pytest.raises(error):
-        world.vaults.put(world.vault, write, never(), **fields)  # type: ignore[arg-type]  # length and hash
+        world.vaults.put(world.vault, world.head(write.path), write, never(), **fields)  # type: ignore[arg-type]  # length and hash
     assert (world.log(), world.vault.stored) == (log, stored)
 
 
@@ -162,10 +162,10 @@ def test_unannounced_bytes_may_turn_out_to_be_the_heads_own(world: World) -> Non
 def test_a_body_that_is_not_the_announced_one_is_refused(world: World, tmp_path: Path) -> None:
     write = Write("a", "put", None, "laptop", USER)
     with pytest.raises(HashMismatch):
-        world.vaults.put(world.vault, write, [b"evil"], length=4, hash=sha256(b"good"))
+        world.vaults.put(world.vault, world.head(write.path), write, [b"evil"], length=4, hash=sha256(b"good"))
     for length in (3, 5, 0):
         with pytest.raises(LengthMismatch):
-            world.vaults.put(world.vault, write, [b"ev", b"il"], length=length, hash=None)
+            world.vaults.put(world.vault, world.head(write.path), write, [b"ev", b"il"], length=length, hash=None)
     assert world.log() == []
     assert leftovers(tmp_path) == []
     assert world.bodies.reuse(world.vault.id, [(sha256(b"evil"), 4)]) == {}
@@ -175,7 +175,9 @@ def test_a_body_of_untold_length_is_cut_off_at_the_limit(tmp_path: Path) -> None
     world = World.at(tmp_path, max_file=1000)
     chunks = iter([b"x" * 600, b"x" * 600, b"x"])
     with pytest.raises(TooLarge):
-        world.vaults.put(world.vault, Write("a", "put", None, "laptop", USER), chunks, length=None, hash=None)
+        world.vaults.put(
+            world.vault, world.head("a"), Write("a", "put", None, "laptop", USER), chunks, length=None, hash=None
+        )
     assert list(chunks) == [b"x"], "nothing more was read"
     assert world.log() == []
     assert leftovers(tmp_path) == []
@@ -189,7 +191,14 @@ def test_an_upload_that_is_cut_off_at_any_chunk_leaves_nothing(world: World, tmp
 
     for chunks in range(3):
         with pytest.raises(Cut):
-            world.vaults.put(world.vault, Write("a", "put", None, "d", USER), cut_after(chunks), length=300, hash=None)
+            world.vaults.put(
+                world.vault,
+                world.head("a"),
+                Write("a", "put", None, "d", USER),
+                cut_after(chunks),
+                length=300,
+                hash=None,
+            )
         data = parcel([change("a", b"x" * 100_000)], [("a", b"x" * 100_000)])
 
         def cut_push(chunks: int = chunks, data: bytes = data) -> Iterator[bytes]:
@@ -210,7 +219,7 @@ def test_a_vault_that_is_removed_during_an_upload_keeps_nothing(world: World, tm
         world.registry.remove(vault)
 
     with pytest.raises(NotFound):
-        world.vaults.put(vault, Write("a", "put", None, "d", USER), chunks(), length=3, hash=None)
+        world.vaults.put(vault, world.head("a"), Write("a", "put", None, "d", USER), chunks(), length=3, hash=None)
     assert leftovers(tmp_path) == []
 
 
@@ -409,7 +418,7 @@ def test_a_quota_refuses_an_announced_body_unread(tmp_path: Path) -> None:
     write = Write("b", "put", None, "laptop", USER)
     assert_refused_unread(world, QuotaExceeded, write, length=6)
     assert_refused_unread(world, QuotaExceeded, write, length=6, hash=sha256(b"sixsix"))
-    outcome = world.vaults.put(world.vault, write, [b"12345"], length=5, hash=sha256(b"12345"))
+    outcome = world.vaults.put(world.vault, world.head(write.path), write, [b"12345"], length=5, hash=sha256(b"12345"))
     assert outcome.verdict is Verdict.STORE
 
 

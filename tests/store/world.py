@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from store.base import Bodies, Metadata, Notice, Vault
+from store.base import Bodies, Message, Metadata, Notice, PeopleChanged, Vault
 from store.bodies import DiskBodies
 from store.bus import LocalBus
 from store.commit import Outcome
@@ -72,16 +72,23 @@ class World:
     quota: int = 0
     max_file: int = 1 << 30
     notices: list[Notice] = field(default_factory=list)
+    news_of_people: int = 0
 
     def __post_init__(self) -> None:
         self.bus = LocalBus()
-        self.bus.subscribe(self.notices.append)
+        self.bus.subscribe(self._hear)
         self.vaults = Vaults(self.metadata, self.bodies, self.bus, quota=self.quota, max_file=self.max_file)
         self.reader = Reader(self.metadata, self.bodies)
-        self.registry = Registry(self.metadata, self.bodies)
+        self.registry = Registry(self.metadata, self.bodies, self.bus)
         if self.metadata.user(USER) is None:
             self.metadata.add_user(USER, "$argon2id$")
         self.registry.create(USER, NAME)
+
+    def _hear(self, message: Message) -> None:
+        if isinstance(message, Notice):
+            self.notices.append(message)
+        elif isinstance(message, PeopleChanged):
+            self.news_of_people += 1
 
     @classmethod
     def at(cls, folder: Path, *, quota: int = 0, max_file: int = 1 << 30) -> World:
@@ -108,7 +115,7 @@ class World:
     ) -> Outcome:
         write = Write(path, "put", base, device, USER, mtime=5, keep=keep)
         length = len(body) if announced else None
-        return self.vaults.put(self.vault, write, [body] if body else [], length=length, hash=None)
+        return self.vaults.put(self.vault, self.head(path), write, [body] if body else [], length=length, hash=None)
 
     def new(self, path: str, body: bytes, base: int | None = None, *, device: str = "laptop") -> Version:
         """A put that is sure to be stored."""

@@ -1,0 +1,344 @@
+"""Metadata in MongoDB, for more than one worker or host: Atlas, its free tier too, or a replica set of one's own.
+
+Writes are acknowledged by a majority and journalled; reads show what a majority has, from the primary. So nothing that
+was acknowledged, or only seen, is taken back by a failover.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, TypeVar
+
+from bson import Int64
+from pymongo import MongoClient, ReadPreference, WriteConcern
+from pymongo.client_session import ClientSession
+from pymongo.errors import DuplicateKeyError
+from pymongo.read_concern import ReadConcern
+
+from store import mongo_log as log
+from store import mongo_transaction as transaction
+from store.base import Query, Role, Transaction, User, Vault
+from store.errors import Misconfigured, Unavailable
+from store.mongo_documents import Document, key_of, members_document, vault_document, vault_of, version_of
+from store.mongo_errors import translated
+from store.mongo_moving import MongoMoving
+from store.mongo_schema import Mongo, upgrade
+from store.mongo_transaction import MongoTransaction
+from store.moving import Moving, check_writable
+from store.reach import loses_its_end
+from store.refusals import check_keeps_an_owner, no_member, no_user, no_vault, user_exists, vault_exists
+from sync.model import Conflict, Version
+from sync.plan import Facts
+
+T = TypeVar("T")
+
+# What a hung or vanished database may cost one command. Without it some hang for a minute and more.
+TIMEOUT_MS = 3_000
+# A free cluster has 500 connections for all workers on all hosts.
+CONNECTIONS = 10
+# Versions that one command of a vault's removal takes.
+_REMOVED_AT_ONCE = 5_000
+
+
+def _as_it_is(microseconds: int) -> int:
+    return microseconds
+
+
+class MongoMetadata:
+    """Implements base.Metadata. Make it after the fork. It connects when it is first used.
+
+    `now` is given the database's time in µs and returns the one to use. Raises Misconfigured for an impossible address.
+    """
+
+    def __init__(self, uri: str, database: str, *, now: Callable[[int], int] = _as_it_is) -> None:
+        with translated():
+            self._client = _client(uri)
+            self._db: Mongo = self._client.get_database(
+                database,
+                read_preference=ReadPreference.PRIMARY,
+                read_concern=ReadConcern("majority"),
+                write_concern=WriteConcern(w="majority", j=True),
+            )
+        self._now = now
+        # Writers of one vault in this process take turns: in the database they would only push each other back.
+        self._turns: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
+
+    def prepare(self) -> None:
+        """Makes or upgrades collections and indexes, and finishes removals that were cut off.
+
+        Raises Unavailable, also where the schema is of a newer gobi.
+        """
+        with translated():
+            upgrade(self._db)
+            for document in self._db["vaults"].find({"name": {"$exists": False}}, {"_id": 1}):
+                self._remove_log(document["_id"])
+
+    # -- service
+
+    def ping(self) -> None:
+        with translated():
+            self._db.command("ping")
+
+    def close(self) -> None:
+        self._client.close()
+
+    def secret(self) -> bytes:
+        with translated():
+            found = self._db["meta"].find_one({"_id": "secret"})
+        if found is None:
+            raise Unavailable("the database is not gobi's yet: `gobi serve` prepares it")
+        return bytes(found["value"])
+
+    def moving(self) -> Moving:
+        return MongoMoving(self._client, self._db)
+
+    # -- people
+
+    def add_user(self, name: str, password: str) -> None:
+        def add(session: ClientSession) -> None:
+            try:
+                self._db["users"].insert_one({"_id": name, "password": password}, session=session)
+            except DuplicateKeyError:
+                raise user_exists(name) from None
+
+        self._in_transaction(add)
+
+    def set_password(self, name: str, password: str) -> None:
+        def change(session: ClientSession) -> None:
+            changed = self._db["users"].update_one({"_id": name}, {"$set": {"password": password}}, session=session)
+            if changed.matched_count == 0:
+                raise no_user(name)
+
+        self._in_transaction(change)
+
+    def remove_user(self, name: str) -> None:
+        def remove(session: ClientSession) -> None:
+            for document in self._db["vaults"].find({"members.user": name}, session=session):
+                check_keeps_an_owner(vault_of(document), name)
+            self._db["vaults"].update_many(
+                {"members.user": name}, {"$pull": {"members": {"user": name}}}, session=session
+            )
+            if self._db["users"].delete_one({"_id": name}, session=session).deleted_count == 0:
+                raise no_user(name)
+
+        self._in_transaction(remove)
+
+    def user(self, name: str) -> User | None:
+        with translated():
+            found = self._db["users"].find_one({"_id": name})
+        return User(found["_id"], found["password"]) if found else None
+
+    def users(self) -> list[User]:
+        with translated():
+            return [User(one["_id"], one["password"]) for one in self._db["users"].find().sort("_id", 1)]
+
+    # -- vaults
+
+    def create_vault(self, name: str, owner: str) -> Vault:
+        vault = Vault(f"{secrets.randbits(62):016x}", name, secrets.token_hex(6), 0, 0, {owner: "owner"})
+
+        def create(session: ClientSession) -> None:
+            self._require_user(owner, session)
+            if self._db["vaults"].find_one({"name": name}, {"_id": 1}, session=session) is not None:
+                raise vault_exists(name)
+            try:
+                self._db["vaults"].insert_one(vault_document(vault), session=session)
+            except DuplicateKeyError:
+                raise vault_exists(name) from None
+
+        self._in_transaction(create)
+        return vault
+
+    def vault(self, name: str) -> Vault | None:
+        with translated():
+            found = self._db["vaults"].find_one({"name": name})
+        return vault_of(found) if found else None
+
+    def vault_and_head(self, name: str, path: str) -> tuple[Vault | None, Version | None]:
+        newest: list[Document] = [{"$match": {"p": path}}, {"$sort": {"_id.v": 1, "p": 1, "_id.t": -1}}, {"$limit": 1}]
+        log_of_vault = {"from": "versions", "localField": "_id", "foreignField": "_id.v", "as": "head"}
+        with translated():
+            stages: list[Document] = [
+                {"$match": {"name": name}},
+                {"$lookup": {**log_of_vault, "pipeline": newest}},
+            ]
+            found = next(iter(self._db["vaults"].aggregate(stages)), None)
+        if found is None:
+            return None, None
+        return vault_of(found), version_of(found["head"][0]) if found["head"] else None
+
+    def vaults(self, member: str | None = None) -> list[Vault]:
+        condition: Document = {"name": {"$exists": True}}
+        if member is not None:
+            condition["members.user"] = member
+        with translated():
+            return [vault_of(one) for one in self._db["vaults"].find(condition).sort("name", 1)]
+
+    def set_member(self, vault_id: str, user: str, role: Role) -> None:
+        def change(session: ClientSession) -> None:
+            vault = self._require_vault(vault_id, session)
+            self._require_user(user, session)
+            if role != "owner":
+                check_keeps_an_owner(vault, user)
+            self._set_members(vault, {**vault.members, user: role}, session)
+
+        self._in_transaction(change)
+
+    def remove_member(self, vault_id: str, user: str) -> None:
+        def remove(session: ClientSession) -> None:
+            vault = self._require_vault(vault_id, session)
+            if user not in vault.members:
+                raise no_member(vault, user)
+            check_keeps_an_owner(vault, user)
+            self._set_members(vault, {name: role for name, role in vault.members.items() if name != user}, session)
+
+        self._in_transaction(remove)
+
+    def remove_vault(self, vault_id: str) -> None:
+        key = key_of(vault_id)
+
+        def hide(session: ClientSession) -> None:
+            # Without its name nobody finds it, and no transaction on it commits. Cut off here, `prepare` goes on.
+            there = {"_id": key, "name": {"$exists": True}}
+            change = {"$unset": {"name": 1}, "$inc": {"revision": 1}}
+            if self._db["vaults"].update_one(there, change, session=session).matched_count == 0:
+                raise no_vault()
+
+        self._in_transaction(hide)
+        with translated():
+            self._remove_log(key)
+
+    def _remove_log(self, key: int) -> None:
+        versions = self._db["versions"]
+        while True:
+            entries = versions.find(log.stamps(key, -1), {"_id": 1}).sort("_id", 1)
+            last = next(entries.skip(_REMOVED_AT_ONCE).limit(1), None)
+            versions.delete_many(log.stamps(key, -1, int(last["_id"]["t"])) if last else log.stamps(key, -1))
+            if last is None:
+                break
+        self._db["conflicts"].delete_many({"_id.v": key})
+        self._db["vaults"].delete_one({"_id": key})
+
+    # -- reading the log
+
+    def heads(self, vault_id: str, paths: Collection[str]) -> dict[str, Version]:
+        with translated():
+            return log.heads(self._db, key_of(vault_id), paths)
+
+    def find(self, vault_id: str, wanted: Collection[tuple[str, int]]) -> dict[tuple[str, int], Version]:
+        with translated():
+            return log.find(self._db, key_of(vault_id), wanted)
+
+    def has_stamp(self, vault_id: str, stamp: int) -> bool:
+        with translated():
+            return log.has_stamp(self._db, key_of(vault_id), stamp)
+
+    def changes(self, vault_id: str, after: int, limit: int) -> list[Version]:
+        with translated():
+            return log.changes(self._db, key_of(vault_id), after, limit)
+
+    def live(self, vault_id: str, *, at: int, after: str = "", prefix: str = "", limit: int) -> list[Version]:
+        with translated():
+            return log.live(self._db, key_of(vault_id), at=at, after=after, prefix=prefix, limit=limit)
+
+    def listing(self, vault_id: str, *, at: int, after: str, limit: int) -> tuple[list[Version], str | None]:
+        with translated():
+            return log.listing(self._db, key_of(vault_id), at=at, after=after, limit=limit)
+
+    def history(self, vault_id: str, path: str, *, before: int | None, limit: int) -> list[Version]:
+        with translated():
+            return log.history(self._db, key_of(vault_id), path, before, limit)
+
+    def facts(self, vault_id: str, queries: Sequence[Query]) -> dict[str, Facts]:
+        with translated():
+            return log.facts(self._db, key_of(vault_id), queries)
+
+    # -- conflicts
+
+    def conflict(self, vault_id: str, conflict_id: str) -> Conflict | None:
+        with translated():
+            return log.conflict(self._db, key_of(vault_id), conflict_id)
+
+    def open_conflicts(self, vault_id: str) -> list[Conflict]:
+        with translated():
+            return log.open_conflicts(self._db, key_of(vault_id))
+
+    # -- writing
+
+    def transact(self, vault_id: str, work: Callable[[Transaction], T], about: Collection[str] = ()) -> T:
+        key = key_of(vault_id)
+
+        def attempt(deadline: float) -> T:
+            tx = MongoTransaction(self._db, key, about, self._now)
+            result = work(tx)
+            if tx.writes:
+                transaction.commit(self._client, tx.write, deadline)
+            return result
+
+        with translated(), self._turns[key]:
+            return transaction.again_and_again(attempt)
+
+    def set_purge_mark(self, vault_id: str, stamp: int) -> None:
+        self._change_vault(vault_id, {"$max": {"purge_mark": Int64(stamp)}})
+
+    def renew_epoch(self, vault_id: str) -> str:
+        epoch = secrets.token_hex(6)
+        self._change_vault(vault_id, {"$set": {"epoch": epoch}})
+        return epoch
+
+    def _in_transaction(self, work: Callable[[ClientSession], T]) -> T:
+        """For what is not a vault's log: one at a time, on all hosts, and none during a move."""
+
+        def in_turn(session: ClientSession) -> T:
+            check_writable(transaction.take_turn(self._db, session))
+            return work(session)
+
+        with translated():
+            return transaction.run(self._client, in_turn)
+
+    def _require_vault(self, vault_id: str, session: ClientSession) -> Vault:
+        found = self._db["vaults"].find_one({"_id": key_of(vault_id), "name": {"$exists": True}}, session=session)
+        if found is None:
+            raise no_vault()
+        return vault_of(found)
+
+    def _require_user(self, name: str, session: ClientSession) -> None:
+        # A write, so that a removal of the user at the same moment and this cannot both commit.
+        touched = self._db["users"].update_one({"_id": name}, {"$inc": {"revision": 1}}, session=session)
+        if touched.matched_count == 0:
+            raise no_user(name)
+
+    def _set_members(self, vault: Vault, members: dict[str, Role], session: ClientSession) -> None:
+        change = {"$set": {"members": members_document(members)}, "$inc": {"revision": 1}}
+        self._db["vaults"].update_one({"_id": key_of(vault.id)}, change, session=session)
+
+    def _change_vault(self, vault_id: str, change: Document) -> None:
+        """Does nothing where the vault is unknown."""
+        whole = change | {"$inc": {"revision": 1}}
+        self._in_transaction(
+            lambda session: self._db["vaults"].update_one({"_id": key_of(vault_id)}, whole, session=session)
+        )
+
+
+def _client(uri: str) -> MongoClient[Document]:
+    """Raises PyMongoError, Misconfigured."""
+    if loses_its_end(uri):  # here, before anybody tells a part of it
+        raise Misconfigured("GOBI_MONGO_URI: write / ? and @ in its password as %2F, %3F and %40")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about options that the driver does not know, which it passes over
+            return MongoClient(uri, **_options(uri))
+    except (ValueError, OSError) as error:  # a port that is none; a file named in it that is not there
+        raise Misconfigured(f"GOBI_MONGO_URI cannot be used ({error}): see `gobi doctor`") from None
+
+
+def _options(uri: str) -> dict[str, Any]:
+    options: dict[str, Any] = {"appname": "gobi", "maxPoolSize": CONNECTIONS, "serverMonitoringMode": "poll"}
+    # Whoever is very far from the database may say so in the address.
+    if "timeoutms=" not in uri.lower():
+        options["timeoutMS"] = TIMEOUT_MS
+    return options

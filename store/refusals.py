@@ -1,0 +1,32 @@
+"""What every backend refuses about people and vaults, in the same words."""
+
+from __future__ import annotations
+
+from store.base import Vault
+from store.errors import LastOwner, NameTaken, NotFound
+
+
+def no_user(name: str) -> NotFound:
+    return NotFound(f"there is no user {name}: see `gobi user list`")
+
+
+def no_vault() -> NotFound:
+    return NotFound("there is no such vault (any more)")
+
+
+def no_member(vault: Vault, user: str) -> NotFound:
+    return NotFound(f"{user} is not a member of {vault.name}")
+
+
+def user_exists(name: str) -> NameTaken:
+    return NameTaken(f"there is a user {name} already: choose another name, or change the password")
+
+
+def vault_exists(name: str) -> NameTaken:
+    return NameTaken(f"the name {name} is taken: choose another one")
+
+
+def check_keeps_an_owner(vault: Vault, without: str) -> None:
+    """Raises LastOwner where `without` is the vault's only one."""
+    if vault.members.get(without) == "owner" and list(vault.members.values()).count("owner") == 1:
+        raise LastOwner(f"{without} is the last owner of {vault.name}: make somebody else an owner first")
