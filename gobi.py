@@ -28,6 +28,7 @@ SERVER_COMMANDS = {
     "user": ("ops.users:user", "People and their passwords: add, passwd, remove, list."),
     "vault": ("ops.vaults:vault", "Vaults: list, create, remove."),
     "migrate": ("ops.migrate:migrate", "Move the metadata between SQLite and MongoDB."),
+    "doctor": ("ops.doctor:doctor", "Look at everything that a server needs."),
 }
 CLIENT_COMMANDS = {
     "connect": ("client.commands:connect", "Bind a folder to a vault on a server."),

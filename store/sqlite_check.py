@@ -1,0 +1,81 @@
+"""What `gobi doctor` finds out about the embedded database. It changes nothing there."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+from store import findings
+from store.findings import Finding, megabytes, ok, span, warning, wrong
+from store.sqlite_moving import move_of
+from store.sqlite_schema import STEPS
+
+SUBJECT = "SQLite"
+# On a large database and a slow disk; what was not read by then is not judged.
+PATIENCE_S = 10.0
+BUSY_S = 2.0
+_A_LITTLE_WORK = 10_000  # of SQLite's instructions: how often it is asked whether there is time left
+
+
+def check(path: Path, *, now: Callable[[], float] = time.time) -> Iterator[Finding]:
+    if not path.exists():
+        yield ok(SUBJECT, f"{path} is not there yet: the first start makes it")
+        yield findings.people(0)
+        return
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, timeout=BUSY_S)) as db:
+            yield from _look(db, path, now)
+    except sqlite3.Error as error:
+        yield _trouble(path, error)
+
+
+def _look(db: sqlite3.Connection, path: Path, now: Callable[[], float]) -> Iterator[Finding]:
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    size = sum(one.stat().st_size for one in (path, path.with_name(f"{path.name}-wal")) if one.exists())
+    yield ok(SUBJECT, f"{path}, {megabytes(size)}")
+    yield findings.schema(SUBJECT, version, len(STEPS))
+    yield _quick_check(db)
+    if not 0 < version <= len(STEPS):
+        return  # its tables are not known here
+    newest: int = db.execute("SELECT coalesce(max(clock), 0) FROM vaults").fetchone()[0]
+    yield _clock(newest / 1e6 - now())
+    yield from findings.move(SUBJECT, move_of(db))
+    yield findings.people(db.execute("SELECT count(*) FROM users").fetchone()[0])
+
+
+def _quick_check(db: sqlite3.Connection) -> Finding:
+    deadline = time.monotonic() + PATIENCE_S
+    db.set_progress_handler(lambda: time.monotonic() > deadline, _A_LITTLE_WORK)
+    try:
+        said: str = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+        return ok(SUBJECT, f"sound as far as {PATIENCE_S:.0f} s of reading go")
+    finally:
+        db.set_progress_handler(None, 0)
+    return ok(SUBJECT, "sound") if said == "ok" else _damaged(said)
+
+
+def _clock(ahead_s: float) -> Finding:
+    """Nothing was stored later than now, or this machine's clock is wrong: a Raspberry Pi has no battery for it."""
+    if ahead_s > 1:
+        text = f"the newest change is {span(ahead_s)} in this machine's future"
+        return warning(SUBJECT, text, "set the clock: timedatectl set-ntp true")
+    return ok(SUBJECT, "no change is newer than this machine's clock")
+
+
+def _trouble(path: Path, error: sqlite3.Error) -> Finding:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return _damaged(str(error))
+    return wrong(SUBJECT, f"{path} cannot be opened ({error})", "see to its disk and its permissions", "reach")
+
+
+def _damaged(said: str) -> Finding:
+    text = " ".join(said.split())[:200]
+    return wrong(SUBJECT, f"it is damaged ({text})", "stop the server and restore a backup of the data folder")
