@@ -44,6 +44,7 @@ format: $(READY)
 bench: $(SERVICES)
 	@$(BIN)/python -m bench
 	@$(BIN)/python -m bench.database
+	@$(BIN)/python -m bench.sockets
 
 clean:
 	rm -rf $(VENV) .run build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -89,6 +89,8 @@ def create_app(
         trusted_proxies=settings.trusted_proxies,
         stall_s=settings.stall_s,
         workers=settings.workers,
+        sweep_s=settings.sweep_s,
+        ping_s=settings.ping_s,
         clock=clock,
     )
     return handlers.create_app(services, options)

@@ -68,7 +68,7 @@ class Place:
 
     def hub_pss(self) -> float:
         """Memory of the hub's processes in MiB, with what they share counted once."""
-        return sum(_pss(pid) for server in self._servers for pid in _family(server.pid))
+        return sum(pss(pid) for server in self._servers for pid in family(server.pid))
 
     def stop(self) -> None:
         for server in self._servers:
@@ -151,15 +151,15 @@ def _listens(port: int) -> bool:
     return True
 
 
-def _family(pid: int) -> list[int]:
+def family(pid: int) -> list[int]:
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except OSError:
         return []  # ended meanwhile
-    return [pid, *(one for child in children for one in _family(int(child)))]
+    return [pid, *(one for child in children for one in family(int(child)))]
 
 
-def _pss(pid: int) -> float:
+def pss(pid: int) -> float:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:

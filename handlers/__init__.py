@@ -15,6 +15,8 @@ import falcon
 from handlers import bundles, changes, conflicts, errors, files, health, history, vaults
 from handlers.auth import Gate
 from handlers.download import Download
+from handlers.live.handshake import Live
+from handlers.live.pool import Limits, Pool
 from handlers.origin import Network
 from handlers.session import Session, Sessions
 from handlers.throttle import Throttle
@@ -47,7 +49,8 @@ class Services:
 class Options:
     """`quota` in bytes a vault, 0 for none; `stall_s`: how long a client may stand still in the middle of a request.
 
-    `workers`: how many processes like this one share the work. `clock` gives seconds that only go forward.
+    `workers`: how many processes like this one share the work. `sweep_s`: how often lost notices are looked for;
+    `ping_s`: how often live sockets are pinged. `clock` gives seconds that only go forward.
     """
 
     quota: int = 0
@@ -55,6 +58,8 @@ class Options:
     trusted_proxies: Sequence[Network] = ()
     stall_s: float = 30
     workers: int = 1
+    sweep_s: float = 30
+    ping_s: float = 30
     clock: Callable[[], float] = time.monotonic
 
 
@@ -69,6 +74,7 @@ def create_app(services: Services, options: Options) -> Application:
         public_url=options.public_url,
         trusted_proxies=options.trusted_proxies,
     )
+    pool = Pool(s.metadata, s.reader, s.bus, Limits(options.sweep_s, options.ping_s), options.clock)
     app = falcon.App(middleware=[gate])
     errors.install(app)
 
@@ -99,5 +105,6 @@ def create_app(services: Services, options: Options) -> Application:
     add(v1 + "/conflicts/{id}",             conflicts.Conflict(s.registry, s.reader))
     add(v1 + "/conflicts/{id}/{side}",      conflicts.Side(s.registry, s.reader, download))
     add(v1 + "/conflicts/{id}/resolve",     conflicts.Resolve(s.registry, s.vaults, s.offload))
+    add(v1 + "/live",                       Live(s.registry, s.reader, s.metadata, pool))
     # fmt: on
-    return Wire(app, options.stall_s)
+    return Wire(app, options.stall_s, pool)

@@ -43,7 +43,7 @@ class Gate:
         self._trusted = trusted_proxies
 
     def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
-        if req.method not in SAFE_METHODS and is_foreign(req, self._public_url):
+        if (req.method not in SAFE_METHODS or _opens_socket(req)) and is_foreign(req, self._public_url):
             raise Problem(
                 "cross-origin",
                 "this came from another site's page; if it was gobi's own behind a proxy, set GOBI_PUBLIC_URL to its"
@@ -96,6 +96,11 @@ class Gate:
         if guessed:
             log.warning("wrong password for %r from %s (request %s)", name[:64], address, errors.request_id(req))
             raise _unauthorized(req, "there is no such user, or the password is wrong")
+
+
+def _opens_socket(req: falcon.Request) -> bool:
+    """A GET, yet what it changes is that a page can read on: browsers send it across origins, with the cookie."""
+    return "websocket" in (req.get_header("Upgrade") or "").lower()
 
 
 def _basic(header: str) -> tuple[str, str] | None:

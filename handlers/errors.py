@@ -13,6 +13,7 @@ import msgspec
 
 from handlers.bodies import Disconnected
 from handlers.problems import Problem
+from handlers.wire import Detached
 from store import errors as store
 from sync.paths import BadPath
 
@@ -75,6 +76,7 @@ def install(app: falcon.App[falcon.Request, falcon.Response]) -> None:
     app.add_error_handler(store.StoreError, _from_store)
     app.add_error_handler(BadPath, _from_store)
     app.add_error_handler(Disconnected, _gone)
+    app.add_error_handler(Detached, _detached)
 
 
 def write(req: falcon.Request, resp: falcon.Response, problem: Problem) -> None:
@@ -143,3 +145,7 @@ def _gone(req: falcon.Request, _resp: falcon.Response, _error: Disconnected, _pa
     log.info("%s %s was cut off by the client (request %s)", req.method, req.path, request_id(req))
     # gunicorn closes the connection on this and does not mind.
     raise ConnectionResetError(errno.ECONNRESET, "the client went away")
+
+
+def _detached(_req: falcon.Request, _resp: falcon.Response, error: Detached, _params: object) -> None:
+    raise error

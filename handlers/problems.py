@@ -26,6 +26,7 @@ STATUS: dict[str, int] = {
     "bad-range": 416,
     "hash-mismatch": 422,
     "length-mismatch": 422,
+    "upgrade-required": 426,
     "base-required": 428,
     "slow-down": 429,
     "internal": 500,

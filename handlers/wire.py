@@ -1,4 +1,5 @@
-"""Between the WSGI server and the application: deadlines on the socket, and the end of a request that was not read.
+"""Between the WSGI server and the application: deadlines on the socket, the end of a request that was not read, and
+connections that stop being HTTP.
 
 A refusal that comes before the body was read has to reach a client that is still sending. If the connection were just
 closed, the unread bytes would make the system send a reset, and that destroys the answer on its way (RFC 9112, section
@@ -7,10 +8,12 @@ closed, the unread bytes would make the system send a reset, and that destroys t
 
 from __future__ import annotations
 
+import os
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from handlers.bodies import RequestBody
 
@@ -26,12 +29,22 @@ StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
+class Sockets(Protocol):
+    """Connections that stopped being HTTP: the server does not know of them."""
+
+    def stop(self) -> None: ...
+
+    @property
+    def empty(self) -> bool: ...
+
+
 class Wire:
     """The outermost layer of the application. `stall_s`: how long a client may stand still in a request."""
 
-    def __init__(self, app: Application, stall_s: float) -> None:
+    def __init__(self, app: Application, stall_s: float, sockets: Sockets) -> None:
         self._app = app
         self._stall_s = stall_s
+        self._sockets = sockets
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         body = environ["gobi.body"] = RequestBody(environ, self._stall_s)
@@ -52,6 +65,15 @@ class Wire:
         answer = self._app(environ, start)
         return _Answer(answer, lambda: linger(sock) if closing else sock.settimeout(None))
 
+    def stop(self) -> None:
+        """The server is going to stop. Requests go on to their end; sockets are told. Waits for nothing."""
+        self._sockets.stop()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether all sockets are gone."""
+        return self._sockets.empty
+
 
 class _Answer:
     """The response's body; `after` runs once it was sent, or will not be."""
@@ -70,6 +92,41 @@ class _Answer:
                 close()
         finally:
             self._after()
+
+
+class Detached(StopIteration):
+    """The connection is no more the server's: there is nothing to answer, and no next request. To gunicorn any
+    StopIteration says so."""
+
+
+class Taken(NamedTuple):
+    """A connection without its HTTP. `unread`: what had arrived already.
+
+    `held`: whether the request has to last as long as the connection does, for the server closes it after that.
+    """
+
+    socket: socket.socket
+    unread: bytes
+    held: bool
+
+
+def take(environ: Environ) -> Taken:
+    """Takes the connection from under the server; then the handler has to raise Detached. It does not block any more.
+
+    A duplicate, where the server closes only its own; so the server's connections are free for requests. What encrypts
+    a TLS connection cannot be duplicated.
+    """
+    sock = environ["gunicorn.socket"]
+    unread = environ["wsgi.input"].reader.unreader.buf.getvalue()
+    if isinstance(sock, ssl.SSLSocket):
+        sock.settimeout(0)
+        return Taken(sock, unread, held=True)
+    from gevent import monkey
+
+    plain = monkey.get_original("socket", "socket")  # gevent's own costs a kilobyte more
+    duplicate = plain(fileno=os.dup(sock.fileno()))
+    duplicate.setblocking(False)
+    return Taken(duplicate, unread, held=False)
 
 
 def linger(sock: socket.socket) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import ssl
 import sys
@@ -34,6 +35,7 @@ def serve(env_file: Path | None) -> None:
     open_bus(settings).close()
     open_metadata(settings).close()
     open_bodies(settings).sweep()
+    _raise_file_limit()
     _become_gunicorn(variables)
 
 
@@ -73,6 +75,17 @@ def _check_address(listen: str) -> None:
 # What glibc's allocator is told, unless the environment says otherwise. Left alone it keeps an arena a thread and gives
 # little back: after 10,000 notes came and went a worker held 43 MiB of its own, with these 35.
 _ALLOCATOR = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "131072"}
+
+
+_FILES = 16_384
+
+
+def _raise_file_limit() -> None:
+    """A live socket is a file, and the soft limit is often 1,024, for the sake of programs that use select()."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _become_gunicorn(variables: dict[str, str]) -> NoReturn:

@@ -1,8 +1,9 @@
 # ruff: noqa: ANN401  # gunicorn has no types
-"""gunicorn's own gevent worker, with three gaps closed.
+"""gunicorn's own gevent worker, with four gaps closed.
 
-A TLS handshake has a deadline; what gunicorn itself refuses is heard by a client that is still sending; and a stop does
-not wait for connections on which nothing is going on: one of them would hold it for as long as it may stay idle.
+A TLS handshake has a deadline; what gunicorn itself refuses is heard by a client that is still sending; a stop does not
+wait for connections on which nothing is going on: one of them would hold it for as long as it may stay idle; and the
+application hears of a stop, for the connections that it has taken over.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from gunicorn.util import close_graceful
 from gunicorn.workers.ggevent import GeventWorker
 
 HANDSHAKE_S = 10
+# What the application's own connections have, after all requests, for their goodbyes.
+GOODBYE_S = 2
 
 
 class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -45,11 +48,20 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
-        gevent.get_hub().loop.run_callback(self._let_idle_go)
+        gevent.get_hub().loop.run_callback(self._let_go)
 
-    def _let_idle_go(self) -> None:
+    def _let_go(self) -> None:
         for one in list(self._idle):
             one.end()
+        if application := getattr(self, "wsgi", None):  # not yet, where it is stopped while it starts
+            application.stop()
+
+    def run(self) -> None:
+        super().run()
+        quietly: Any = False
+        with gevent.Timeout(GOODBYE_S, quietly):
+            while not self.wsgi.stopped:
+                gevent.sleep(0.05)
 
 
 class _Idle:

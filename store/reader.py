@@ -84,7 +84,7 @@ class Reader:
 
     def changes(self, vault: Vault, cursor: Cursor, limit: int) -> Page:
         """The next page after `cursor`; from the start or within a listing, live heads. Raises CursorExpired."""
-        self._check(vault, cursor)
+        self.check(vault, cursor)
         if cursor.at_start:
             cursor = Cursor(vault.epoch, vault.clock, "")
         if cursor.position is not None:
@@ -105,7 +105,7 @@ class Reader:
         if last:
             page, following, more = self.changes(vault, cursor, limit)
         else:
-            self._check(vault, cursor)
+            self.check(vault, cursor)
             following = Cursor(vault.epoch, vault.clock, "") if cursor.at_start else cursor
             page, more = [], False
         others = dict.fromkeys(version.path for version in page if version.path not in reported)
@@ -115,7 +115,8 @@ class Reader:
         actions += [plan(None, Facts(facts[path].head, None)) for path in others]
         return Answer([action for action in actions if action is not None], following, more)
 
-    def _check(self, vault: Vault, cursor: Cursor) -> None:
+    def check(self, vault: Vault, cursor: Cursor) -> None:
+        """Raises CursorExpired for a cursor that the log cannot be read on from."""
         if cursor.at_start:
             return
         known = cursor.stamp in (vault.clock, vault.purge_mark) or cursor.stamp == 0

@@ -1,0 +1,105 @@
+"""Who may not watch any more is told so at once, or within a sweep where nobody told the server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from store.commit import Batch, commit
+from store.sqlite import SqliteMetadata
+from sync.judge import Write
+from tests.live.peer import Peer, Vault, basic
+from tests.server import USER
+
+NEVER = {"GOBI_SWEEP_S": "3600"}
+
+
+def member(vault: Vault, name: str = "you", role: str = "read") -> Peer:
+    """Somebody else's socket."""
+    user, password = vault.server.add_user(name)
+    vault.ask("PUT", f"/members/{user}", json.dumps({"role": role}).encode())
+    return vault.greeted(Authorization=basic(user, password))
+
+
+def others_hear(vault: Vault, *peers: Peer) -> bool:
+    vault.put("after.md")
+    return all(peer.paths(1) == ["after.md"] for peer in peers)
+
+
+def test_a_removed_member_is_closed_with_1008_at_once(open_vault: Callable[..., Vault]) -> None:
+    vault = open_vault(**NEVER)
+    mine, yours = vault.greeted(), member(vault)
+    vault.ask("DELETE", "/members/you")
+    assert yours.close_code() == 1008
+    assert others_hear(vault, mine)
+
+
+def test_a_member_with_another_role_stays(open_vault: Callable[..., Vault]) -> None:
+    vault = open_vault(**NEVER)
+    yours, theirs = member(vault, "you", "write"), member(vault, "they")
+    vault.ask("PUT", "/members/you", b'{"role": "read"}')
+    vault.ask("DELETE", "/members/they")
+    assert theirs.close_code() == 1008
+    assert others_hear(vault, yours)
+
+
+def test_a_removed_vaults_sockets_are_closed_with_1008(open_vault: Callable[..., Vault]) -> None:
+    vault = open_vault(**NEVER)
+    other = vault.another()
+    peer, elsewhere = vault.greeted(), other.greeted()
+    vault.ask("DELETE", f"?confirm={vault.name}")
+    assert peer.close_code() == 1008
+    vault.ask("PUT", "")  # another vault of the same name
+    assert others_hear(other, elsewhere)
+    assert others_hear(vault, vault.greeted())
+
+
+@pytest.mark.parametrize("command", ["passwd", "remove"])
+def test_a_changed_password_and_a_removed_user_are_found_by_the_sweep(
+    open_vault: Callable[..., Vault], command: str
+) -> None:
+    """On one worker without Redis a command has no way to tell it."""
+    vault = open_vault(GOBI_SWEEP_S="1")
+    mine, yours = vault.greeted(), member(vault)
+    new = ("--password-file", "-") if command == "passwd" else ()
+    done = vault.server.gobi("user", command, "you", *new, input="another one")
+    assert done.returncode == 0, done.stderr
+    assert yours.close_code() == 1008
+    assert others_hear(vault, mine)
+
+
+def test_what_no_notice_told_of_is_found_by_the_sweep(open_vault: Callable[..., Vault], tmp_path: Path) -> None:
+    """A commit by another process on the same database, as after a lost message."""
+    vault = open_vault(GOBI_SWEEP_S="1")
+    peers = [vault.greeted() for _ in range(3)]
+    stamp = vault.put("a.md")["stamp"]
+    assert [peer.paths(1) for peer in peers] == [["a.md"]] * 3
+    metadata = SqliteMetadata(vault.server.data_dir / "metadata.db")
+    delete_silently(metadata, vault.name, "a.md", stamp)
+    metadata.close()
+    for peer in peers:
+        (row,) = peer.message()["changes"]
+        assert (row["path"], row["kind"], row["base"]) == ("a.md", "delete", stamp)
+
+
+def test_a_restored_vaults_sockets_are_told_to_ask(open_vault: Callable[..., Vault]) -> None:
+    """Its metadata came from a backup, so that no cursor of before is any good."""
+    vault = open_vault(GOBI_SWEEP_S="1")
+    peer = vault.greeted()
+    metadata = SqliteMetadata(vault.server.data_dir / "metadata.db")
+    there = metadata.vault(vault.name)
+    assert there is not None
+    metadata.renew_epoch(there.id)
+    metadata.close()
+    assert peer.message() == {"type": "wake", "cursor": vault.cursor()}
+    assert others_hear(vault, peer)
+
+
+def delete_silently(metadata: SqliteMetadata, name: str, path: str, base: int) -> None:
+    there = metadata.vault(name)
+    assert there is not None
+    write = Write(path, "delete", base, "elsewhere", USER)
+    metadata.transact(there.id, lambda tx: commit(tx, [Batch([write])]), {path})
