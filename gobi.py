@@ -34,6 +34,7 @@ CLIENT_COMMANDS = {
     "connect": ("client.commands:connect", "Bind a folder to a vault on a server."),
     "disconnect": ("client.commands:disconnect", "Let go of a folder; its files stay."),
     "sync": ("client.commands:sync", "Bring a folder in step, once."),
+    "watch": ("client.commands:watch", "Keep a folder in step until stopped."),
     "rm": ("client.commands:rm", "Delete here and, with the next sync, everywhere."),
     "status": ("client.commands:status", "What is in step, what waits, what needs you."),
 }

@@ -6,14 +6,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from client.index import Record
-from client.ports import FileSystem, Stopped
-from client.queue import DELETE, Operation
+from client.ports import Clock, FileSystem, Stopped
+from client.queue import DELETE, Operation, OperationQueue
 from client.renames import recognise
 from client.scan import View
 from sync.model import Change
 
 FEW = 20  # deletes that are always believed
-BY_HAND = "rm"
+BY_HAND, BY_WATCH = "rm", "watch"
+
+
+class MassDelete(Stopped):
+    """Most files are about to be deleted everywhere, and nobody has named them."""
 
 
 @dataclass
@@ -48,13 +52,29 @@ def collect(
 
 
 def check_mass_delete(outgoing: Outgoing, tracked: int) -> None:
-    """Raises Stopped where most files are about to be deleted everywhere without anybody having named them."""
+    """Raises MassDelete."""
     if outgoing.doubtful > FEW and outgoing.doubtful * 2 > tracked:
-        raise Stopped(
+        raise MassDelete(
             f"{outgoing.doubtful:,} of {tracked:,} files would be deleted everywhere, so nothing was done. If that is "
             "what you want, sync again with --allow-mass-delete; if not, put the files back first, or sync without "
             "--propagate-deletes to get them back from the server"
         )
+
+
+def deletes_of(paths: Iterable[str], records: Mapping[str, Record], clock: Clock) -> list[Operation]:
+    """What somebody deleted while gobi was there to see it, for the queue; no word of what is not tracked."""
+    now = clock.time_ns() // 1000
+    return [
+        Operation(DELETE, path, record.stamp, by=BY_WATCH, at=now)
+        for path in paths
+        if (record := records.get(path)) is not None and record.stamp is not None
+    ]
+
+
+def forget_seen_deletes(queue: OperationQueue) -> None:
+    """What vanished while somebody watched is taken for an accident: it comes back with the next sync."""
+    waiting, _ = queue.load()
+    queue.replace([one for one in waiting if one.op != DELETE or one.by == BY_HAND])
 
 
 class _Collector:
@@ -75,9 +95,12 @@ class _Collector:
         self._waiting = {one.path for one in waiting if one.op != DELETE}
         self._deletes = {one.path: one for one in waiting if one.op == DELETE}
         self._found = Outgoing()
+        self._kept: set[str | None] = set()  # content that is sent under some name
 
     def collect(self) -> Outgoing:
-        changes = [*self._present(), *self._absent()]
+        present = list(self._present())
+        self._kept = {change.hash for change in present}
+        changes = [*present, *self._absent()]
         changes.sort(key=lambda change: change.path)
         self._found.changes = changes
         return self._found
@@ -132,7 +155,7 @@ class _Collector:
     def _delete(self, path: str, record: Record) -> Change:
         operation = self._deletes[path]
         self._found.deletes[path] = operation
-        if operation.by != BY_HAND:
+        if operation.by != BY_HAND and record.hash not in self._kept:
             self._found.doubtful += 1
         base = operation.base if record.stamp is None else record.stamp
         return Change(path, "delete", base, sent=record.sent)

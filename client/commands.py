@@ -1,4 +1,4 @@
-"""The commands of a client: connect, disconnect, sync, rm, status. What they return is the exit code; None is 0.
+"""The commands of a client: connect, disconnect, sync, watch, rm, status. What they return is the exit code; None is 0.
 
 What is imported at the top is what every command needs; the rest comes in when it is used, since the start of the
 command is part of the product.
@@ -158,6 +158,27 @@ def sync(folder: Path, propagate_deletes: bool, allow_mass_delete: bool, as_json
     else:
         _print_lines(report_lines(report, f"{config.vault} on {config.url}"))
     return report.exit_code
+
+
+@click.command(cls=Command, epilog=_example("gobi watch ~/notes"))
+@folder_argument
+def watch(folder: Path) -> None:
+    """Keep DIR and its vault in step until stopped.
+
+    Says in one line each what is sent, received, renamed, deleted, and what needs a person. A file that is deleted in
+    DIR meanwhile is deleted everywhere. Where the server is out of reach, work goes on and is sent later.
+    """
+    import signal
+
+    from client.folder import Folder
+
+    config = configuration.load(folder)
+    transport = _transport(folder, config)
+    place = f"{config.vault} on {config.url}"
+    with Folder(folder).watching(transport, config.device, place, click.echo) as watching:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: watching.stop())
+        watching.run()
 
 
 @click.command(cls=Command, epilog=_example("gobi rm ~/notes drafts/old.md photos/2019"))

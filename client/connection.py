@@ -7,28 +7,32 @@ request of the protocol may be repeated (docs/protocol.md, section 2), which is 
 from __future__ import annotations
 
 import json
+import socket as socket_module
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from typing import TYPE_CHECKING, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict, cast
 from urllib.parse import urlsplit
 
 from client.ports import ServerAway, ServerRefused, SlowDown
 from sync.model import Json
 
 if TYPE_CHECKING:
+    from socket import socket
     from ssl import SSLContext
 
 PIECE = 256 * 1024  # bytes read or sent at a time
 CONNECT_TIMEOUT = 10.0  # seconds
 # Seconds without a byte. A server that makes 256 MiB durable on an SD card is silent for a while.
 TIMEOUT = 120.0
+UNHEARD = 30.0  # seconds without the other machine's acknowledging what was sent: it is not there, or the way is cut
 PATIENCE = 30.0  # seconds that one request may spend on a server that asks to come back later
 DEFAULT_WAIT = 2.0  # where it does not say when
 
 _BUSY = (429, 502, 503, 504)
+_USER_TIMEOUT: int | None = getattr(socket_module, "TCP_USER_TIMEOUT", None)  # Linux
 
 
 class Limits(TypedDict, total=False):
@@ -89,6 +93,21 @@ class Connection:
     def another(self) -> Connection:
         """A second connection to the same place, with nothing shared."""
         return Connection(*self._who, timeout=self._timeout, patience=self._patience, sleep=self.sleep)
+
+    def dial(self) -> socket:
+        """A socket of its own to the same place, for what is more than requests and answers. Raises OSError."""
+        http = self._made()
+        self._open(http)
+        return cast("socket", http.sock)
+
+    @property
+    def url(self) -> str:
+        return self._url
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request says."""
+        return self._headers
 
     def close(self) -> None:
         if self._http is not None:
@@ -172,18 +191,22 @@ class Connection:
 
     def _connected(self) -> HTTPConnection:
         if self._http is None:
-            timeout = min(CONNECT_TIMEOUT, self._timeout)
-            if self._tls:
-                self._http = HTTPSConnection(self._host, self._port, timeout=timeout, context=self._trust())
-            else:
-                self._http = HTTPConnection(self._host, self._port, timeout=timeout)
+            self._http = self._made()
         if self._http.sock is None:
             self._open(self._http)
         return self._http
 
+    def _made(self) -> HTTPConnection:
+        timeout = min(CONNECT_TIMEOUT, self._timeout)
+        if self._tls:
+            return HTTPSConnection(self._host, self._port, timeout=timeout, context=self._trust())
+        return HTTPConnection(self._host, self._port, timeout=timeout)
+
     def _open(self, http: HTTPConnection) -> None:
         http.connect()  # sets TCP_NODELAY
         http.sock.settimeout(self._timeout)
+        if _USER_TIMEOUT is not None:
+            http.sock.setsockopt(socket_module.IPPROTO_TCP, _USER_TIMEOUT, int(UNHEARD * 1000))
 
     def _trust(self) -> SSLContext:
         if self._context is None:

@@ -7,17 +7,21 @@ everything up to it is done or stands in the queue. A sync that is cut off anywh
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from client.ahead import Ahead, ahead
-from client.changes import Outgoing, check_mass_delete, collect
+from client.changes import Outgoing, check_mass_delete, collect, deletes_of
 from client.conversation import CHUNK, Answer, CursorExpired, converse
+from client.foresee import Heard, foresee
+from client.ignore import FILE as IGNORE_FILE
 from client.index import START, Index, Record
+from client.pending import Touched
 from client.ports import Clock, FileSystem, Progress, ServerAway, Transport
 from client.queue import DELETE, Operation, OperationQueue
 from client.report import Report, Silent
-from client.scan import View, look
+from client.scan import View, glance, look
+from client.todo import divide, kept, plan
 from client.work import Work
 from sync.model import Action
 
@@ -26,10 +30,14 @@ RESTARTS = 3  # of one exchange whose cursor expires while it goes on
 
 
 class Options(NamedTuple):
-    """`propagate_deletes`: what vanished here is deleted everywhere; `allow_mass_delete`: even where that is most."""
+    """`propagate_deletes`: what vanished here is deleted everywhere; `allow_mass_delete`: even where that is most.
+
+    `busy`: files that somebody is in the middle of changing.
+    """
 
     propagate_deletes: bool = False
     allow_mass_delete: bool = False
+    busy: frozenset[str] = frozenset()
 
 
 class Engine:
@@ -60,6 +68,8 @@ class Engine:
         self._progress = progress or Silent()
         self._chunk = chunk
         self._ahead = work_ahead
+        self._seen = 0  # the newest stamp that the cursor is known to be past
+        self.removing: set[str] = set()  # what vanishes right now because others deleted it
 
     def sync(self, options: Options | None = None) -> Report:
         """Raises Stopped, ServerAway, ServerRefused; whatever was done until then is kept."""
@@ -69,21 +79,102 @@ class Engine:
                 break
         return report
 
+    def follow(self, touched: Touched, heard: Sequence[Heard] | None = ()) -> Report:
+        """Syncs what somebody has touched and what the server has told, without looking at the rest.
+
+        For a client that has seen everything since the last `sync`: what is missing now was deleted. `heard` is None
+        where more may have happened than was told. Raises as `sync` does.
+        """
+        report = Report()
+        for attempt in range(ROUNDS):
+            if self._index.cursor == START or IGNORE_FILE in touched.paths | touched.busy:
+                return self.sync(Options(propagate_deletes=True, busy=touched.busy))
+            news = None if heard is None or attempt else [one for one in heard if one.stamp > self._seen]
+            try:
+                if not self._quick_round(touched, news, report):
+                    break
+            except CursorExpired:
+                return self.sync(Options(propagate_deletes=True, busy=touched.busy))
+        return report
+
     def _round(self, options: Options, report: Report) -> bool:
         """Whether another one is needed."""
-        waiting, damaged = self._queue.load()
-        if damaged:
-            report.notes.append(f"{damaged} unreadable lines of the queue were dropped")
-        view = look(self._fs, self._index.records, self._clock, self._progress)
-        for record in view.fresh:
-            self._index.put(record)
+        waiting, later = divide(self._load(report), lambda one: one.op != DELETE or one.path not in options.busy)
+        view = look(self._fs, self._index.records, self._clock, self._progress, options.busy)
+        self._note_fresh(view)
         self._remember_sent(waiting)
         outgoing, answer, full = self._exchange(view, waiting, options)
         report.full |= full
-        self._forget_sent(outgoing, answer)
-        unseen = [one for one in waiting if self._is_unseen(one, view)]
-        plan = _plan(answer, outgoing, self._clock)
-        self._queue.replace([*plan, *outgoing.deletes.values(), *unseen])
+        return self._settle(view, waiting, later, outgoing, answer, report, full=full)
+
+    def _quick_round(self, touched: Touched, heard: Sequence[Heard] | None, report: Report) -> bool:
+        records = self._index.records
+        told = {version.path for message in heard or () for version in message.changes}
+
+        def concerns(one: Operation) -> bool:
+            """Whether this is the time for it. What was refused would be refused again."""
+            if one.op == DELETE:
+                return one.path not in touched.busy
+            return one.path in touched.paths or one.path in told or (heard is None and not one.refused)
+
+        waiting, later = divide(self._load(report), concerns)
+        paths = touched.paths | told | {one.path for one in waiting}
+        view = glance(self._fs, records, self._clock, paths, moved=touched.moved, busy=touched.busy)
+        self._note_fresh(view)
+        if self._note_deletes(view, paths - {one.path for one in waiting}):
+            waiting, later = divide(self._load(report), concerns)
+        self._remember_sent(waiting)
+        some = {path: records[path] for path in paths if path in records}
+        outgoing = collect(view, some, waiting, self._fs, full=False, propagate_deletes=False)
+        check_mass_delete(outgoing, len(records))
+        if heard is not None:
+            unsettled = {one.path for one in (*waiting, *later) if one.op != DELETE}
+            answer = foresee(outgoing.changes, heard, records, self._index.cursor, unsettled)
+            if answer is not None:
+                again = self._settle(view, waiting, later, outgoing, answer, report, foreseen=True)
+                self._seen = max([self._seen, *(message.stamp for message in heard)])
+                return again
+        answer = converse(self._transport, self._index.cursor, outgoing.changes, records, self._chunk)
+        self._look_at_the_rest(view, answer, paths, touched)
+        return self._settle(view, waiting, later, outgoing, answer, report)
+
+    def _look_at_the_rest(self, view: View, answer: Answer, seen: Collection[str], touched: Touched) -> None:
+        """What else the server speaks of. Where something happened to it meanwhile, that has to be reported first."""
+        records = self._index.records
+        paths = {path for path in (*answer.actions, *answer.overtaken) if path not in seen}
+        more = glance(self._fs, records, self._clock, paths, busy=touched.busy)
+        self._note_deletes(more, paths)
+        for path in paths:
+            record = records.get(path)
+            known = record.hash if record is not None and record.stamp is not None else None
+            if more.hashes.get(path, known if path in more.entries else None) != known:
+                action = answer.actions.pop(path, None)
+                if action is not None:
+                    answer.overtaken[path] = action
+        view.add(more)
+
+    def _settle(
+        self,
+        view: View,
+        waiting: Sequence[Operation],
+        later: Sequence[Operation],
+        outgoing: Outgoing,
+        answer: Answer,
+        report: Report,
+        *,
+        full: bool = False,
+        foreseen: bool = False,
+    ) -> bool:
+        """Does what is to be done. Whether another round is needed.
+
+        `waiting`: of the queue, what this round is about; `later`: what goes on waiting. `foreseen`: nobody was asked.
+        Then the cursor has not moved, and the queue need not remember a plan.
+        """
+        unseen = [*later, *(one for one in waiting if self._is_unseen(one, view))]
+        if not foreseen:
+            self._forget_sent(outgoing, answer)
+            planned = plan(answer, outgoing, self._clock)
+            self._queue.replace([*planned, *outgoing.deletes.values(), *unseen])
         work = Work(
             self._fs,
             self._transport,
@@ -96,14 +187,36 @@ class Engine:
             view,
             full,
             answer.cursor,
-            outgoing.hashes(),
+            {} if foreseen else outgoing.hashes(),
         )
         for action in answer.overtaken.values():
             work.retry(action, "it changed on the server meanwhile")
-        if answer.actions:
-            _carry_out(work, answer.actions.values())
-        self._finish(work, unseen, outgoing)
+        self.removing = {path for path, action in answer.actions.items() if action.do == "delete_local"}
+        try:
+            if answer.actions:
+                _carry_out(work, answer.actions.values())
+            self._finish(work, unseen, outgoing)
+        finally:
+            self.removing = set()
+        self._seen = 0 if full else max(self._seen, work.seen)
         return work.again or bool(view.unsteady)
+
+    def _load(self, report: Report) -> list[Operation]:
+        waiting, damaged = self._queue.load()
+        if damaged:
+            report.notes.append(f"{damaged} unreadable lines of the queue were dropped")
+        return waiting
+
+    def _note_fresh(self, view: View) -> None:
+        for record in view.fresh:
+            self._index.put(record)
+
+    def _note_deletes(self, view: View, paths: Iterable[str]) -> bool:
+        """Files that vanish before our eyes were deleted; that is not to be forgotten. Whether there are any."""
+        gone = [path for path in paths if view.is_missing(path) and not self._fs.ignored(path)]
+        deletes = deletes_of(gone, self._index.records, self._clock)
+        self._queue.append(deletes)
+        return bool(deletes)
 
     def _remember_sent(self, waiting: Iterable[Operation]) -> None:
         """A sync broke off: any of the hashes in its plan may be on the server, or may not.
@@ -150,12 +263,12 @@ class Engine:
         return one.op != DELETE and view.why_unknown(one.path) is not None and not self._fs.ignored(one.path)
 
     def _finish(self, work: Work, unseen: Iterable[Operation], outgoing: Outgoing) -> None:
-        kept = list(_kept(work, unseen, outgoing))
-        self._queue.replace(kept)
+        left = list(kept(work, unseen, outgoing))
+        self._queue.replace(left)
         self._index.finish(work.cursor, self._fs.rules)
-        self._sum_up(work, kept, outgoing)
+        self._sum_up(work, left, outgoing)
 
-    def _sum_up(self, work: Work, kept: Iterable[Operation], outgoing: Outgoing) -> None:
+    def _sum_up(self, work: Work, left: Iterable[Operation], outgoing: Outgoing) -> None:
         report, records = work.report, self._index.records
         renamed = {old for old, new in outgoing.renamed.items() if old in work.deleted and new in work.uploaded}
         report.renamed += len(renamed)
@@ -164,8 +277,8 @@ class Engine:
         report.files = sum(record.stamp is not None for record in records.values())
         report.skipped = work.view.skipped
         report.conflicts = sorted((path, one.conflict) for path, one in records.items() if one.conflict)
-        report.refused = sorted([(one.path, one.why) for one in kept if one.refused] + list(work.view.held.items()))
-        report.waiting = sorted((one.path, one.why) for one in kept if not one.refused)
+        report.refused = sorted([(one.path, one.why) for one in left if one.refused] + list(work.view.held.items()))
+        report.waiting = sorted((one.path, one.why) for one in left if not one.refused)
 
 
 def _carry_out(work: Work, actions: Collection[Action]) -> None:
@@ -174,24 +287,3 @@ def _carry_out(work: Work, actions: Collection[Action]) -> None:
 
     apply_here(work, actions)
     apply_there(work, actions)
-
-
-def _plan(answer: Answer, outgoing: Outgoing, clock: Clock) -> Iterable[Operation]:
-    """The work as lines of the queue. What is only to be noted down needs no line, nor what has one: the deletes."""
-    now = clock.time_ns() // 1000
-    todo: dict[str, Action] = answer.actions | answer.overtaken
-    hashes = outgoing.hashes()
-    for path, action in todo.items():
-        if action.do != "adopt" and path not in outgoing.deletes:
-            digest = hashes.get(path) if action.do in ("upload", "conflict") else None
-            yield Operation(action.do, path, action.base, at=now, sent=(digest,) if digest else ())
-
-
-def _kept(work: Work, unseen: Iterable[Operation], outgoing: Outgoing) -> Iterable[Operation]:
-    """What goes on waiting when the round is over."""
-    kept = {one.path: one._replace(why=work.view.why_unknown(one.path) or one.why) for one in unseen}
-    kept |= work.waiting
-    for path, delete in outgoing.deletes.items():
-        if path in kept and kept[path].op == "delete_remote":
-            kept[path] = delete._replace(why=kept[path].why)
-    return kept.values()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ from client.ports import Clock, Progress, Stopped, Transport
 from client.queue import FileQueue
 
 if TYPE_CHECKING:
+    from client.http import HttpTransport
     from client.report import Removal, Report, Status
+    from client.watch import Watch
 
 STATE = ".gobi"
 
@@ -63,6 +66,39 @@ class Folder:
             report = engine.sync(options)
             self._note_sync()
         return report
+
+    @contextmanager
+    def watching(
+        self, transport: HttpTransport, device: str, place: str, say: Callable[[str], None]
+    ) -> Iterator[Watch]:
+        """To be run until it is stopped. `place`: what to call the vault. Raises Stopped."""
+        from client.diary import Diary
+        from client.disk import Disk
+        from client.engine import Engine
+        from client.live import Live
+        from client.lock import locked
+        from client.tree import Tree
+        from client.watch import Watch
+
+        self.check()
+        with ExitStack() as held:
+            held.enter_context(locked(self.state, watching=True))
+            index = held.enter_context(self._index(repair=True))
+            disk = held.enter_context(Disk(self.root, clock=self._clock))
+            disk.sweep()
+            disk.read_rules()
+            tree = held.enter_context(closing(Tree(str(self.root), disk.ignored_folder)))
+            engine = Engine(disk, transport, self._clock, index, self._queue(), device=device)
+            diary = Diary(say, self._note_sync, str(self.root), place)
+            watch = Watch(
+                str(self.root), engine, index, self._queue(), tree, diary, disk.ignored, self._clock, time.monotonic
+            )
+            watch.listen_with(lambda tell: Live(lambda: transport.live(index.cursor), tell))
+            try:
+                yield watch
+            finally:
+                if watch.busy:
+                    held.pop_all()  # a sync is under way that will end with the process: not on closed files
 
     def remove(self, names: Iterable[str]) -> Removal:
         """Deletes files or whole folders (vault paths) here, into the trash, and with the next sync everywhere.

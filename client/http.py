@@ -29,6 +29,10 @@ class HttpTransport:
         """The same vault over a connection of its own."""
         return HttpTransport(self._connection.another(), self._name)
 
+    def live(self, cursor: str) -> tuple[Connection, str]:
+        """Where the live socket is (section 7), and the way there."""
+        return self._connection, f"{self._vault}/live?cursor={quote(cursor, safe='')}"
+
     def close(self) -> None:
         self._connection.close()
 

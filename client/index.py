@@ -87,7 +87,8 @@ class Index:
 
     def __init__(self, path: Path | str = ":memory:") -> None:
         self._path = path
-        self._db = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
+        # Used by one thread at a time, but not always the one that opened it (client/watch.py).
+        self._db = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
         self._changed: set[str] = set()
         self.records: dict[str, Record] = {}
         self.cursor = START

@@ -74,6 +74,7 @@ class Installer:
         else:
             self._removed.append(action)
             self._work.report.deleted_here += 1
+            self._work.report.trail.append(("deleted here", action.path))
 
     def move(self, download: Download, old: Action, entry: Entry) -> bool:
         """Renames a file instead of fetching it under its new name; False where that cannot be."""
@@ -85,6 +86,7 @@ class Installer:
         self._installed.append((download, moved, seen_ns))
         self._removed.append(old)
         self._work.report.renamed += 1
+        self._work.report.trail.append(("renamed here", f"{old.path} → {download.head.path}"))
         return True
 
     def flush_if_due(self) -> None:
@@ -126,6 +128,7 @@ class Installer:
         else:
             self._installed.append((download, entry, seen_ns))
             self._work.report.downloaded += 1
+            self._work.report.trail.append(("received", head.path))
 
     def _give_up(self, staged: list[tuple[Download, str]], error: Blocked) -> None:
         """Nothing is known of files whose flush failed: the staged ones go, the others are compared anew next time."""

@@ -11,11 +11,15 @@ from pathlib import Path
 from client.ports import Stopped
 
 TRY_LATER = 75
+_WATCH = " watch"
 
 
 @contextmanager
-def locked(state: Path) -> Iterator[None]:
-    """Holds `.gobi/lock`. Raises Stopped where another process has it. Ends with the process, however that ends."""
+def locked(state: Path, *, watching: bool = False) -> Iterator[None]:
+    """Holds `.gobi/lock`. Raises Stopped where another process has it. Ends with the process, however that ends.
+
+    `watching`: for as long as nobody stops it.
+    """
     try:
         descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -24,13 +28,18 @@ def locked(state: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
-            who = f" (process {holder})" if holder.isdigit() else ""
-            raise Stopped(
-                f"another gobi is at work in {state.parent}{who}; wait until it is done, or stop it", TRY_LATER
-            ) from None
+            raise Stopped(_holder(descriptor, state.parent), TRY_LATER) from None
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        os.pwrite(descriptor, f"{os.getpid()}{_WATCH if watching else ''}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def _holder(descriptor: int, folder: Path) -> str:
+    said = os.pread(descriptor, 30, 0).decode("ascii", "replace").strip()
+    process = said.removesuffix(_WATCH)
+    who = f" (process {process})" if process.isdigit() else ""
+    if said.endswith(_WATCH):
+        return f"gobi watch{who} keeps {folder} in step already; leave it to that, or stop that first"
+    return f"another gobi is at work in {folder}{who}; wait until it is done, or stop it"

@@ -67,6 +67,9 @@ class FileSystem(Protocol):
         Raises Stopped where `.gobiignore` cannot be read or understood.
         """
 
+    def look_at(self, paths: Iterable[str]) -> tuple[list[Entry], list[Skipped]]:
+        """The same for single paths, going by the patterns of the latest scan."""
+
     @property
     def rules(self) -> str:
         """Names the ignore patterns that the latest scan went by; "" for none."""

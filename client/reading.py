@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,7 +15,7 @@ from client.ignore import FILE as IGNORE_FILE
 from client.ignore import Ignore, Nothing
 from client.ports import SMALL, Blocked, Entry, LocalChange, Skipped, Stopped
 from client.trouble import blocked, words
-from client.walk import STATE, walk
+from client.walk import STATE, walk, walk_to
 
 PIECE = 256 * 1024
 
@@ -39,10 +39,18 @@ class ReadableFolder:
         self._folders.clear()
         os.close(self._root)
 
+    def read_rules(self) -> None:
+        """Reads `.gobiignore` anew, as `scan` does. Raises Stopped."""
+        self._ignore = self._read_rules()
+
     def scan(self) -> tuple[list[Entry], list[Skipped]]:
         self._folders.clear()
-        self._ignore = self._read_rules()
+        self.read_rules()
         return walk(self._root, self._ignore if isinstance(self._ignore, Ignore) else None)
+
+    def look_at(self, paths: Iterable[str]) -> tuple[list[Entry], list[Skipped]]:
+        self._folders.clear()
+        return walk_to(paths, self.ignored, self._status)
 
     @property
     def rules(self) -> str:
@@ -50,6 +58,10 @@ class ReadableFolder:
 
     def ignored(self, path: str) -> bool:
         return path in self._ignore
+
+    def ignored_folder(self, path: str) -> bool:
+        """Whether everything in the folder is ignored, in a folder that is not."""
+        return isinstance(self._ignore, Ignore) and self._ignore.folder(path)
 
     def stat(self, path: str) -> Entry | None:
         above = path.rpartition("/")[0]
@@ -119,6 +131,18 @@ class ReadableFolder:
         except OSError as error:
             reason = "it is a symbolic link" if error.errno == errno.ELOOP else words(error)
         raise Stopped(f"{IGNORE_FILE} cannot be read ({reason}); correct that and sync again", 78)
+
+    def _status(self, path: str) -> os.stat_result:
+        try:
+            folder, name = self._locate(path)
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except NotADirectoryError:
+            if self._leads_through_link(path.rpartition("/")[0]):
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path) from None
+            raise
+        if self._folded and not self._folders.holds(folder, name):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        return status
 
     def _leads_through_link(self, path: str) -> bool:
         while path:

@@ -13,7 +13,7 @@ class Report:
 
     `conflicts`: (path, the conflict's id on the server). `refused`: files that somebody must look at, and why.
     `waiting`: what could not be done now and is tried again with the next sync. `notes`: whatever else is worth
-    knowing, one sentence each.
+    knowing, one sentence each. `trail`: what happened to which file, in order.
     """
 
     uploaded: int = 0
@@ -31,6 +31,7 @@ class Report:
     waiting: list[tuple[str, str]] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    trail: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def in_step(self) -> bool:

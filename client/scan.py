@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from client.index import Record
 from client.pause import collector_paused
 from client.ports import Blocked, Clock, Entry, FileSystem, LocalChange, Progress, Skipped
+from client.report import Silent
 from sync.paths import ancestors
 
 # A file written again within one tick of the file system's clock shows the same time twice. So a time as young as its
@@ -18,6 +19,8 @@ EMPTIED = (
     "is empty now, but had content when the machine went down: not sent. To send it empty, save it again; to get its "
     "content back, delete it and sync"
 )
+
+BUSY = "somebody is in the middle of changing it"
 
 
 @dataclass
@@ -50,18 +53,74 @@ class View:
                     return self.hidden[place]
         return None
 
+    def is_missing(self, path: str) -> bool:
+        """Of a path that was looked at."""
+        return path not in self.entries and self.why_unknown(path) is None
 
-def look(fs: FileSystem, records: dict[str, Record], clock: Clock, progress: Progress) -> View:
-    """Raises Stopped where `.gobiignore` is unusable."""
+    def add(self, other: View) -> None:
+        """What was looked at a little later."""
+        self.entries |= other.entries
+        self.skipped += other.skipped
+        self.hashes |= other.hashes
+        self.fresh += other.fresh
+        self.unsteady |= other.unsteady
+        self.held |= other.held
+        self.hidden |= other.hidden
+
+
+def look(
+    fs: FileSystem, records: dict[str, Record], clock: Clock, progress: Progress, busy: Collection[str] = ()
+) -> View:
+    """`busy`: files that somebody is in the middle of changing. Raises Stopped where `.gobiignore` is unusable."""
     at_ns = clock.time_ns()
     with collector_paused():
         entries, skipped = fs.scan()
         view = View(at_ns, {entry.path: entry for entry in entries}, skipped)
         doubtful = [entry for entry in entries if not is_clean(records.get(entry.path), entry)]
-    view.hidden = {one.path: one.reason for one in skipped if one.path is not None}
+    _examine(view, doubtful, busy, fs, records, clock, progress)
+    return view
+
+
+def glance(
+    fs: FileSystem,
+    records: dict[str, Record],
+    clock: Clock,
+    paths: Iterable[str],
+    *,
+    moved: Collection[str] = (),
+    busy: Collection[str] = (),
+) -> View:
+    """The same for single paths.
+
+    `moved`: those that nobody has written to. Where they are as recorded, however young, they are the recorded ones.
+    """
+    view = View(clock.time_ns(), {}, [])
+    entries, view.skipped = fs.look_at(paths)
+    view.entries = {entry.path: entry for entry in entries}
+    doubtful = []
+    for entry in entries:
+        record = records.get(entry.path)
+        unwritten = entry.path in moved and record is not None and record[3:7] == entry[1:]
+        if not unwritten and not is_clean(record, entry):
+            doubtful.append(entry)
+    _examine(view, doubtful, busy, fs, records, clock, Silent())
+    return view
+
+
+def _examine(
+    view: View,
+    doubtful: Iterable[Entry],
+    busy: Collection[str],
+    fs: FileSystem,
+    records: dict[str, Record],
+    clock: Clock,
+    progress: Progress,
+) -> None:
+    view.hidden = {one.path: one.reason for one in view.skipped if one.path is not None}
+    view.hidden |= dict.fromkeys(busy, BUSY)
+    doubtful = [entry for entry in doubtful if entry.path not in view.hidden]
     if doubtful:
         _read(view, doubtful, fs, records, clock, progress)
-    return view
 
 
 def is_clean(record: Record | None, entry: Entry) -> bool:

@@ -121,6 +121,7 @@ def _ago(stamp: int, now: float) -> str:
 
 def report_json(report: Report) -> Json:
     row = asdict(report)
+    del row["trail"]  # 10,000 lines after a first sync; the log of `gobi watch` has them
     return {"in_step": report.in_step} | row | _lists(report.conflicts, report.refused, report.waiting, report.skipped)
 
 

@@ -231,19 +231,24 @@ class _Sender:
             self._work.progress.advance(1, size if size is not None else len(one.data or b""))
         if pushed.after is not None and pushed.cursor is not None and pushed.after == self._work.cursor:
             self._work.cursor = pushed.cursor
+            self._work.seen = max((one.version.stamp for one in pushed.results if one.version), default=0)
 
     def _settle_one(self, one: Prepared, result: Result) -> None:
         work, change, action = self._work, one.change, one.job.action
         if result.status in ("stored", "same") and result.version is not None and one.entry is not None:
             work.same(result.version, one.entry, one.seen_ns)
             work.uploaded.add(change.path)
+            work.report.trail.append(("sent", change.path))
             work.report.bytes_up += change.size if one.job.body else 0
         elif result.status == "deleted":
             work.gone(change.path)
             work.deleted.add(change.path)
+            work.report.trail.append(("deleted everywhere", change.path))
         elif result.status == "conflict" and result.conflict is not None:
-            record = self._with_sent(change.path, change.hash or "")
-            work.index.put(record._replace(conflict=str(result.conflict["id"])))
+            record, conflict = self._with_sent(change.path, change.hash or ""), str(result.conflict["id"])
+            if record.conflict != conflict:
+                work.report.trail.append(("in conflict", change.path))
+            work.index.put(record._replace(conflict=conflict))
         elif result.status == "need-body" and not one.job.body:
             self._again.append(one.job._replace(body=True))
         else:

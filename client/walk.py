@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from client.folders import open_folder
@@ -32,6 +34,17 @@ def walk(root: int, ignore: Ignore | None) -> tuple[list[Entry], list[Skipped]]:
     return found.entries, found.skipped
 
 
+def walk_to(
+    paths: Iterable[str], ignored: Callable[[str], bool], status_of: Callable[[str], os.stat_result]
+) -> tuple[list[Entry], list[Skipped]]:
+    """The same for single paths. `status_of` raises OSError; ELOOP where a symbolic link leads there."""
+    found = _Walk(None)
+    for path in sorted(paths):
+        if not ignored(path) and found.may_be_synced(path):
+            found.look_at(path, status_of)
+    return found.entries, found.skipped
+
+
 class _Walk:
     def __init__(self, ignore: Ignore | None) -> None:
         self._ignore = ignore
@@ -53,7 +66,7 @@ class _Walk:
             name = entry.name
             path = prefix + name
             plain = name.isascii() and name.isprintable() and "\\" not in name and len(path) <= MAX_PATH_BYTES
-            if plain or self._may_be_synced(path):
+            if plain or self.may_be_synced(path):
                 try:
                     status = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
@@ -70,13 +83,26 @@ class _Walk:
             if self._ignore is None or not self._ignore.folder(path):
                 self._descend(descriptor, name, path)
 
-    def _may_be_synced(self, path: str) -> bool:
+    def may_be_synced(self, path: str) -> bool:
         try:
             check_path(path)
         except BadPath as error:
             self.skipped.append(Skipped(printable(path), str(error), refused=True))
             return False
         return True
+
+    def look_at(self, path: str, status_of: Callable[[str], os.stat_result]) -> None:
+        try:
+            status = status_of(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            link = error.errno == errno.ELOOP
+            reason = "a symbolic link is in the way" if link else f"cannot be looked at: {error.strerror}"
+            self._skip(path, reason, refused=not link)
+            return
+        if not stat.S_ISDIR(status.st_mode):
+            self._file(path, status)
 
     def _file(self, path: str, status: os.stat_result) -> None:
         if stat.S_ISREG(status.st_mode):

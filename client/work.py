@@ -24,7 +24,7 @@ class Work:
     `full`: this sync began from "0", so that the index may be wrong about what the server has. `planned`: the hash that
     the plan in the queue has for a path. `waiting`: what could not be done, by path. `again`: something changed
     meanwhile; another round will settle it. `uploaded`, `deleted`: what the server took. `stepped_aside`: files that
-    got another name there.
+    got another name there. `seen`: the newest stamp that `cursor` is known to be past.
     """
 
     fs: FileSystem
@@ -44,6 +44,7 @@ class Work:
     deleted: set[str] = field(default_factory=set)
     stepped_aside: set[str] = field(default_factory=set)
     again: bool = False
+    seen: int = 0
 
     def same(self, version: Version, entry: Entry, seen_ns: int) -> None:
         """Both sides have this version. `seen_ns`: a moment before the file was looked at."""

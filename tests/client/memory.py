@@ -97,6 +97,9 @@ class MemoryFileSystem:
         self._ignore = Ignore(rules.data) if rules else Nothing()
         return [file.entry(path) for path, file in self.files.items() if path not in self._ignore], []
 
+    def look_at(self, paths: Iterable[str]) -> tuple[list[Entry], list[Skipped]]:
+        return [file.entry(path) for path in paths if (file := self.files.get(path)) and path not in self._ignore], []
+
     @property
     def rules(self) -> str:
         return self._ignore.rules

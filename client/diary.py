@@ -1,0 +1,85 @@
+"""The log of `gobi watch`: one line for each thing that happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import groupby
+
+from client.names import printable
+from client.ports import SlowDown
+from client.report import Report
+from client.scan import BUSY
+
+NAMED = 20  # files of one sync that are named one by one
+
+
+class Diary:
+    """`say` takes one line. `noted`: called after every sync that went well."""
+
+    def __init__(self, say: Callable[[str], None], noted: Callable[[], None], folder: str, place: str) -> None:
+        self._say = say
+        self._noted = noted
+        self._folder = folder
+        self._place = place
+        self._begun = False
+        self._away = False
+        self._polling = False
+        self._blind = ""
+        self._told: dict[str, str] = {}  # path: what was said of it
+
+    def synced(self, report: Report) -> None:
+        if self._away:
+            self._say("back: the server is reached again")
+            self._away = False
+        for what, rows in groupby(report.trail, key=lambda row: row[0]):
+            paths = [path for _, path in rows]
+            if len(paths) > NAMED:
+                self._say(f"{what} {len(paths):,} files")
+            else:
+                for path in paths:
+                    self._say(f"{what} {printable(path)}")
+        for note in report.notes:
+            self._say(printable(note))
+        self._complain(report)
+        if not self._begun:
+            self._say(f"watching {self._folder}, in step with {self._place} ({report.files:,} files)")
+            self._begun = True
+        self._noted()
+
+    def _complain(self, report: Report) -> None:
+        """Of what stays undone, once for each file and reason."""
+        for _, path in report.trail:
+            self._told.pop(path, None)
+        refused = [*report.refused, *((one.name, one.reason) for one in report.skipped if one.refused)]
+        waiting = [(path, why) for path, why in report.waiting if why != BUSY]
+        for what, rows in (("refused", refused), ("not done yet", waiting)):
+            for path, why in rows:
+                if self._told.get(path) != why:
+                    self._say(f"{what}: {printable(path)}: {printable(why)}")
+                    self._told[path] = why
+
+    def away(self, error: Exception) -> None:
+        if not self._away:
+            what = "waiting" if isinstance(error, SlowDown) else "offline"
+            self._say(f"{what}: {printable(str(error))}")
+        self._away = True
+
+    def live(self) -> None:
+        if self._polling:
+            self._say("live again: what others do is told at once")
+        self._polling = False
+
+    def not_live(self, why: str, *, absent: bool) -> None:
+        if not self._polling and not self._away:
+            said = "this server has no live socket" if absent else f"not live: {printable(why)}"
+            self._say(f"{said}; asking it now and then instead")
+        self._polling = True
+
+    def blind(self, why: str) -> None:
+        """`why`: what keeps it from watching all folders, "" for nothing."""
+        if why and why != self._blind:
+            self._say(f"not every folder can be watched: {why}. Looking at all of them now and then instead")
+        self._blind = why
+
+    def stopped(self) -> None:
+        self._say("stopped")

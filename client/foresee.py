@@ -1,0 +1,73 @@
+"""What to do without asking: a single edit goes straight to the server, and one that was told comes straight from it.
+
+The answers of the table (docs/protocol.md, section 5) where this client surely knows the head, or is told by the push
+when it is another one: nothing is ever replaced unseen. Wherever more than one answer could be right, the server is
+asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from client.conversation import Answer
+from client.index import Record
+from sync.model import Action, Change, Json, Verb, Version
+
+
+class Heard(NamedTuple):
+    """The versions right after one cursor, as the live socket told them."""
+
+    after: str
+    cursor: str
+    changes: tuple[Version, ...]
+
+    @property
+    def stamp(self) -> int:
+        """The newest one's."""
+        return max((version.stamp for version in self.changes), default=0)
+
+    @classmethod
+    def from_json(cls, row: Json) -> Heard:
+        """Raises KeyError, TypeError where a field is missing."""
+        return cls(str(row["after"]), str(row["cursor"]), tuple(map(Version.from_json, row["changes"])))
+
+
+def foresee(
+    changes: Sequence[Change],
+    heard: Sequence[Heard],
+    records: Mapping[str, Record],
+    cursor: str,
+    waiting: Collection[str],
+) -> Answer | None:
+    """None where only the server can tell. `waiting`: paths about which something is not settled."""
+    answer = Answer(cursor)
+    newest: dict[str, Version] = {}
+    for message in heard:
+        if message.after != answer.cursor:
+            return None
+        newest |= {version.path: version for version in message.changes}
+        answer.cursor = message.cursor
+    foreign = {path: head for path, head in newest.items() if not _is_known(head, records)}
+    reported = {change.path for change in changes}
+    for path in (*foreign, *reported):
+        if path in waiting or (path in foreign and path in reported) or _is_unsettled(records.get(path)):
+            return None
+    for path, head in foreign.items():
+        answer.actions[path] = Action("download" if head.live else "delete_local", path, head)
+    for change in changes:
+        if change.kind not in ("put", "delete"):
+            return None
+        do: Verb = "upload" if change.kind == "put" else "delete_remote"
+        answer.actions[change.path] = Action(do, change.path, None, change.base)
+    return answer
+
+
+def _is_known(head: Version, records: Mapping[str, Record]) -> bool:
+    """Whether it is an older one, or this client's own, come back."""
+    record = records.get(head.path)
+    return record is not None and record.stamp is not None and record.stamp >= head.stamp
+
+
+def _is_unsettled(record: Record | None) -> bool:
+    return record is not None and (bool(record.sent) or record.conflict is not None)

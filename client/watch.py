@@ -1,0 +1,302 @@
+"""`gobi watch`: sees what happens here, hears what happens elsewhere, and has it synced at once.
+
+One thread waits for everything that can happen and never for the network; a second one syncs, one thing after the
+other; a third one listens to the live socket. What is deleted here is written to the queue right away, also while a
+sync is under way or the server is out of reach.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import NamedTuple
+
+from client.changes import MassDelete, deletes_of, forget_seen_deletes
+from client.diary import Diary
+from client.engine import Engine, Options
+from client.errand import Errands, Outcome
+from client.foresee import Heard
+from client.ignore import FILE as IGNORE_FILE
+from client.index import Index
+from client.live import Live, Lost, Opened, Told, Woken
+from client.mailbox import Mailbox
+from client.pending import Pending, Times, Touched
+from client.ports import Clock, ServerAway, ServerRefused
+from client.queue import DELETE, OperationQueue
+from client.report import Report
+from client.tree import How, News, Tree
+
+
+class Intervals(NamedTuple):
+    """Seconds: between looks at the whole folder, because events get lost, and where they do not come at all; between
+    questions to the server while there is no live socket; before a server that was away is tried again, at first and at
+    most; before what could not be done is tried again; for a file to be missing before that is a delete; for a sync to
+    come to its end when the client is stopped.
+    """
+
+    rescan: float = 600.0
+    blind: float = 30.0
+    poll: float = 5.0
+    retry: float = 1.0
+    longest: float = 60.0
+    again: float = 30.0
+    vanished: float = 0.02
+    farewell: float = 5.0
+
+
+class Watch:
+    """Keeps one folder in step until `stop`. For the client that holds the folder's lock.
+
+    `queue`: not the engine's own, but on the same file. `moment` gives seconds that only go forward.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        engine: Engine,
+        index: Index,
+        queue: OperationQueue,
+        tree: Tree,
+        diary: Diary,
+        ignored: Callable[[str], bool],
+        clock: Clock,
+        moment: Callable[[], float],
+        *,
+        intervals: Intervals | None = None,
+        times: Times | None = None,
+    ) -> None:
+        self._root = root
+        self._engine = engine
+        self._index = index
+        self._queue = queue
+        self._tree = tree
+        self._diary = diary
+        self._ignored = ignored
+        self._clock = clock
+        self._moment = moment
+        self._intervals = intervals or Intervals()
+        self._mailbox: Mailbox[Told | Outcome[Report]] = Mailbox()
+        self._errands: Errands[Report] = Errands(self._mailbox.put)
+        self._pending = Pending(moment, times or Times())
+        self._vanished: dict[str, float] = {}  # files that are missing, and when that is a delete
+        self._heard: list[Heard] = []
+        self._ask = False  # whether more may have happened elsewhere than was told
+        self._ask_at: float | None = None
+        self._rescan_at = moment()
+        self._retry_at: float | None = None  # while the server is away
+        self._wait = self._intervals.retry
+        self._begun = False  # whether the whole folder has been in step once
+        self._live: Live | None = None
+        self._listening = False
+        self._errand: Touched | None = None  # what is being synced
+        self._stopped = False
+
+    def listen_with(self, live: Callable[[Callable[[Told], None]], Live]) -> None:
+        """`live` makes the ear from what to do with what it hears."""
+        self._live = live(self._mailbox.put)
+
+    def stop(self) -> None:
+        """May be called by a signal handler."""
+        self._stopped = True
+        self._mailbox.ring()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a sync is under way."""
+        return self._errand is not None
+
+    def run(self) -> None:
+        """Returns once it was stopped. Raises Stopped, ServerRefused where it cannot go on."""
+        poller = select.poll()
+        poller.register(self._tree.descriptor, select.POLLIN)
+        poller.register(self._mailbox.descriptor, select.POLLIN)
+        try:
+            while not self._stopped:
+                self._begin()
+                seconds = self._seconds()
+                poller.poll(None if seconds is None else seconds * 1000)
+                self._see()
+                self._listen()
+        finally:
+            if self._live is not None:
+                self._live.stop()
+        self._say_farewell(poller)
+
+    # -- what there is to do
+
+    def _begin(self) -> None:
+        """Begins the next sync, if there is something to sync and nothing in the way."""
+        now = self._moment()
+        if self.busy or (self._retry_at is not None and now < self._retry_at):
+            return
+        if self._ask_at is not None and now >= self._ask_at:
+            self._ask = True
+        if self._tree.lost or now >= self._rescan_at:
+            self._tree.look_around()
+            self._diary.blind(self._tree.blind)
+            self._rescan_at = now + (self._intervals.blind if self._tree.blind else self._intervals.rescan)
+            self._send(self._pending.take(), whole=True)
+        elif self._ask or self._heard or self._pending.due_in() == 0:
+            self._send(self._pending.take(), whole=False)
+
+    def _send(self, touched: Touched, *, whole: bool) -> None:
+        self._errand = touched
+        heard, self._heard = None if self._ask else tuple(self._heard), []
+        self._ask = False
+        self._ask_at = None if self._listening else self._moment() + self._intervals.poll
+        if whole:
+            options = Options(propagate_deletes=self._begun, busy=touched.busy)
+            self._errands.ask(partial(self._engine.sync, options))
+        else:
+            self._errands.ask(partial(self._engine.follow, touched, heard))
+
+    def _seconds(self) -> float | None:
+        """Until there is something to do although nothing happens."""
+        now = self._moment()
+        moments = list(self._vanished.values())
+        if not self.busy:
+            if self._retry_at is not None:
+                moments.append(self._retry_at)
+            else:
+                due_in = self._pending.due_in()
+                moments += [now + due_in] if due_in is not None else []
+                moments += [self._rescan_at] + ([self._ask_at] if self._ask_at is not None else [])
+        return max(0.0, min(moments) - now) if moments else None
+
+    # -- what happens here
+
+    def _see(self) -> None:
+        now = self._moment()
+        for news in self._tree.news():
+            self._note(news, now)
+        gone = [path for path, due in self._vanished.items() if due <= now]
+        if gone:
+            self._remember_deletes(gone)
+
+    def _note(self, news: News, now: float) -> None:
+        path, pending = news.path, self._pending
+        match news.how:
+            case How.WRITTEN:
+                pending.written(path)
+            case How.OPEN:
+                pending.open(path)
+            case How.FOUND:
+                pending.found(path)
+            case How.MOVED:
+                self._note_moved(path, news.source)
+            case How.GONE:
+                self._note_gone(path, now)
+            case How.GONE_BELOW:
+                below = path + "/"
+                for one in [one for one in list(self._index.records) if one.startswith(below)]:
+                    self._note_gone(one, now)
+
+    def _note_moved(self, path: str, source: str | None) -> None:
+        """A temporary file that takes the place of a known one is a save, and goes at once."""
+        records = self._index.records
+        if source is not None and source in records:
+            self._pending.gone(source, renamed=True)
+        self._pending.moved(path, renamed=source is not None and (source in records or path not in records))
+
+    def _note_gone(self, path: str, now: float) -> None:
+        """A name is gone; another file may have it already, as when one is saved, or received, by a rename."""
+        if self._exists(path):
+            self._pending.moved(path, renamed=True)
+        else:
+            self._pending.gone(path)
+            self._vanished[path] = now + self._intervals.vanished
+
+    def _remember_deletes(self, paths: Iterable[str]) -> None:
+        """Durably, so that a delete is one whatever becomes of this process. What gobi itself removes is none."""
+        removing = self._engine.removing
+        gone = []
+        for path in paths:
+            del self._vanished[path]
+            if path not in removing and not self._exists(path) and not self._ignored(path):
+                gone.append(path)
+        deletes = deletes_of(gone, self._index.records, self._clock)
+        if deletes:
+            known = {one.path for one in self._queue.load()[0] if one.op == DELETE}
+            self._queue.append([one for one in deletes if one.path not in known])
+
+    def _exists(self, path: str) -> bool:
+        return os.path.lexists(os.path.join(self._root, path))
+
+    # -- what is told
+
+    def _listen(self) -> None:
+        for letter in self._mailbox.empty():
+            match letter:
+                case Outcome():
+                    self._finish(letter)
+                case Heard():
+                    self._heard.append(letter)
+                case Opened():
+                    self._listening = True
+                    self._diary.live()
+                    self._ask_at = None
+                    if letter.cursor != self._index.cursor:
+                        self._ask_at = self._moment() + self._intervals.poll  # should nothing be told of it
+                    if self._retry_at is not None:
+                        self._retry_at = self._moment()
+                case Woken():
+                    self._ask = True
+                    if letter.path is not None and letter.path in self._index.records:
+                        self._pending.moved(letter.path, renamed=False)
+                case Lost():
+                    self._lose(letter)
+
+    def _lose(self, lost: Lost) -> None:
+        self._diary.not_live(lost.why, absent=lost.absent)
+        self._ask |= self._listening or lost.doubtful
+        self._listening = False
+        if self._ask_at is None:
+            self._ask_at = self._moment() + self._intervals.poll
+
+    def _finish(self, outcome: Outcome[Report]) -> None:
+        touched, self._errand = self._errand or Touched(), None
+        if outcome.value is not None:
+            self._diary.synced(outcome.value)
+            self._retry_at, self._wait = None, self._intervals.retry
+            if outcome.value.waiting and self._ask_at is None:
+                self._ask_at = self._moment() + self._intervals.again
+            if IGNORE_FILE in touched.paths:
+                self._tree.look_around()  # what was ignored until now is not watched yet
+            if self._live is not None:
+                self._live.start() if not self._begun else self._live.hurry()
+            self._begun = True
+            return
+        error = outcome.error
+        assert error is not None, "an errand without a value has failed"
+        if isinstance(error, MassDelete):
+            forget_seen_deletes(self._queue)
+            raise error
+        if not _is_away(error):
+            raise error
+        self._diary.away(error)
+        self._pending.again(touched)
+        self._ask = True
+        self._rescan_at = self._rescan_at if self._begun else self._moment()
+        asked = getattr(error, "retry_after", None) or 0.0
+        self._retry_at = self._moment() + max(asked, self._wait * random.uniform(0.5, 1))  # noqa: S311  no secret
+        self._wait = min(self._wait * 2, self._intervals.longest)
+
+    def _say_farewell(self, poller: select.poll) -> None:
+        """What is under way may come to its end, if that is near. Else it is cut off, which loses nothing."""
+        until = self._moment() + self._intervals.farewell
+        while self.busy and (left := until - self._moment()) > 0:
+            poller.poll(left * 1000)
+            self._see()
+            self._listen()
+        self._remember_deletes(list(self._vanished))
+        self._diary.stopped()
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether time may mend it: also a server with a fault, or a proxy that answers in its place."""
+    if isinstance(error, ServerRefused):
+        return error.status >= 500 or error.code.startswith("http-")
+    return isinstance(error, ServerAway)

@@ -1,0 +1,182 @@
+"""The client that watches, in this process: what it does about events that are lost, and servers that are strange."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from client.clock import SystemClock
+from client.diary import Diary
+from client.disk import Disk
+from client.engine import Engine
+from client.index import Index
+from client.ports import ServerAway, ServerRefused, Stopped
+from client.queue import FileQueue
+from client.tree import Tree
+from client.watch import Intervals, Watch
+from tests.client.direct import Direct, Server
+from tests.services import wait_until
+
+OFTEN = Intervals(rescan=0.05, poll=0.05, retry=0.02, longest=0.05)
+HARDLY = Intervals(rescan=3600, poll=3600, retry=0.02, longest=0.05)
+
+
+class Client:
+    """One that watches `root`, with no live socket."""
+
+    def __init__(self, root: Path, vault: Server, intervals: Intervals, unwatched: str = "") -> None:
+        self.root = root
+        self.said: list[str] = []
+        self.error: Exception | None = None
+        self.transport: Direct = vault.transport("laptop")
+        self.index = Index.open(root / ".gobi", repair=True, clock=SystemClock())
+        self.disk = Disk(root, clock=SystemClock())
+        self.tree = Tree(str(root), lambda folder: folder == unwatched)
+        queue = FileQueue(root / ".gobi")
+        engine = Engine(self.disk, self.transport, SystemClock(), self.index, queue, device="laptop")
+        diary = Diary(self.said.append, lambda: None, "here", "there")
+        self.watch = Watch(
+            str(root),
+            engine,
+            self.index,
+            FileQueue(root / ".gobi"),
+            self.tree,
+            diary,
+            self.disk.ignored,
+            SystemClock(),
+            time.monotonic,
+            intervals=intervals,
+        )
+
+    def run(self) -> None:
+        try:
+            self.watch.run()
+        except (Stopped, ServerRefused) as error:
+            self.error = error
+
+    def has_said(self, text: str) -> Callable[[], bool]:
+        return lambda: any(text in line for line in list(self.said))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "laptop"
+    (root / ".gobi").mkdir(parents=True)
+    return root
+
+
+def written_down(root: Path) -> set[str]:
+    return {one.path for one in FileQueue(root / ".gobi").load()[0]}
+
+
+@contextmanager
+def watching(client: Client) -> Iterator[Client]:
+    thread = Thread(target=client.run)
+    thread.start()
+    try:
+        yield client
+    finally:
+        client.watch.stop()
+        thread.join(20)
+        client.tree.close()
+        client.disk.close()
+        client.index.close()
+
+
+def test_without_a_live_socket_the_server_is_asked_now_and_then(root: Path, vault: Server) -> None:
+    with watching(Client(root, vault, OFTEN._replace(rescan=3600))) as client:
+        wait_until(client.has_said("watching"), "the first sync")
+        vault.put("theirs.md", b"theirs")
+        wait_until(lambda: (root / "theirs.md").exists(), "the file")
+
+
+def test_a_file_of_which_no_event_came_is_found_later(root: Path, vault: Server) -> None:
+    (root / "far").mkdir()
+    with watching(Client(root, vault, OFTEN._replace(poll=3600), unwatched="far")) as client:
+        wait_until(client.has_said("watching"), "the first sync")
+        (root / "far" / "a.md").write_text("a")
+        wait_until(lambda: "far/a.md" in vault.files(), "the file")
+        (root / "far" / "a.md").unlink()
+        wait_until(lambda: "far/a.md" not in vault.files(), "the delete")
+
+
+def test_a_queue_of_events_that_ran_over_is_made_up_for_at_once(root: Path, vault: Server) -> None:
+    (root / "far").mkdir()
+    with watching(Client(root, vault, HARDLY, unwatched="far")) as client:
+        wait_until(client.has_said("watching"), "the first sync")
+        (root / "far" / "a.md").write_text("a")
+        client.tree.lost = True
+        (root / "b.md").write_text("b")
+        wait_until(lambda: set(vault.files()) == {"far/a.md", "b.md"}, "both files")
+
+
+@pytest.mark.parametrize("trouble", [ServerAway("out of reach"), ServerRefused(500, "internal", "a fault")])
+def test_what_time_may_mend_is_waited_for(root: Path, vault: Server, trouble: Exception) -> None:
+    with watching(Client(root, vault, HARDLY)) as client:
+        wait_until(client.has_said("watching"), "the first sync")
+
+        def fail(method: str, when: str) -> None:
+            raise trouble
+
+        client.transport.meddle = fail
+        (root / "a.md").write_text("a")
+        wait_until(client.has_said("offline"), "the trouble to be noticed")
+        client.transport.meddle = lambda method, when: None
+        wait_until(client.has_said("back"), "the trouble to be over")
+        assert vault.files() == {"a.md": b"a"}
+        assert sum("offline" in line for line in client.said) == 1
+
+
+def test_a_vault_that_is_not_there_any_more_is_not_waited_for(root: Path, vault: Server) -> None:
+    with watching(Client(root, vault, HARDLY)) as client:
+        wait_until(client.has_said("watching"), "the first sync")
+
+        def gone(method: str, when: str) -> None:
+            raise ServerRefused(404, "not-found", "no such vault")
+
+        client.transport.meddle = gone
+        (root / "a.md").write_text("a")
+        wait_until(lambda: client.error is not None, "it to stop")
+
+
+def test_what_vanished_before_it_began_comes_back(root: Path, vault: Server) -> None:
+    with watching(Client(root, vault, HARDLY)) as client:
+        (root / "a.md").write_text("a")
+        wait_until(lambda: "a.md" in vault.files(), "the file")
+    (root / "a.md").unlink()
+    with watching(Client(root, vault, HARDLY)) as client:
+        wait_until(client.has_said("watching"), "the first sync")
+        assert (root / "a.md").read_text() == "a"
+
+
+def test_what_is_deleted_while_a_sync_is_under_way_is_written_down_at_once(root: Path, vault: Server) -> None:
+    with watching(Client(root, vault, HARDLY)) as client:
+        (root / "a.md").write_text("a")
+        wait_until(lambda: "a.md" in vault.files() and not client.watch.busy, "the file")
+
+        def wait_for_the_delete(method: str, when: str) -> None:
+            if (method, when) == ("push", "before"):
+                client.transport.meddle = lambda method, when: None
+                (root / "a.md").unlink()
+                wait_until(lambda: "a.md" in written_down(root), "the line")
+
+        client.transport.meddle = wait_for_the_delete
+        (root / "b.md").write_text("b")
+        wait_until(lambda: vault.files() == {"b.md": b"b"}, "both")
+
+
+def test_what_others_deleted_is_not_taken_for_a_delete_of_ones_own(root: Path, vault: Server) -> None:
+    with watching(Client(root, vault, OFTEN._replace(rescan=3600))) as client:
+        (root / "a.md").write_text("a")
+        wait_until(lambda: "a.md" in vault.files(), "the file")
+        vault.delete("a.md")
+        wait_until(lambda: not (root / "a.md").exists(), "the delete")
+        vault.put("a.md", b"made anew")
+        wait_until(lambda: (root / "a.md").exists(), "the file to come again")
+        wait_until(client.has_said("received a.md"), "it to say so")
+    assert vault.history("a.md") == [b"made anew", None, b"a"]
