@@ -11,7 +11,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SERVICES := $(VENV)/.services
-PYTEST_ARGS ?= -n auto --dist worksteal
+# One more than there are cores: many tests wait for another process.
+PYTEST_ARGS ?= -n $$(( $$(nproc) + 1 )) --dist worksteal
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
