@@ -15,6 +15,7 @@ from pymongo.errors import ExecutionTimeout, OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from store.base import Query
+from store.facts import gather, moved
 from store.mongo_documents import ALL_STAMPS, Document, conflict_of, version_id, version_of
 from store.mongo_schema import BY_PATH, Mongo
 from sync.model import Conflict, Version
@@ -173,17 +174,10 @@ def history(db: Mongo, key: int, path: str, before: int | None, limit: int) -> l
 
 def facts(db: Mongo, key: int, queries: Sequence[Query]) -> dict[str, Facts]:
     newest, purge_mark = _heads_and_mark(db, key, [query.path for query in queries])
-    moved = [q for q in queries if q.path in newest and newest[q.path].stamp != q.base]
-    named = find(db, key, {(q.path, q.base) for q in moved if q.base is not None})
-    settled = _settling(db, key, {q.path: q for q in moved if q.hashes}, newest)
-    result = {}
-    for query in queries:
-        head = newest.get(query.path)
-        base = settled.get(query.path)
-        if base is None and query.base is not None:
-            base = head if head and head.stamp == query.base else named.get((query.path, query.base))
-        result[query.path] = Facts(head, base, purge_mark)
-    return result
+    changed = moved(queries, newest)
+    named = find(db, key, {(q.path, q.base) for q in changed if q.base is not None})
+    settled = _settling(db, key, {q.path: q for q in changed if q.hashes}, newest)
+    return gather(queries, newest, named, settled, purge_mark)
 
 
 def _heads_and_mark(db: Mongo, key: int, paths: list[str]) -> tuple[dict[str, Version], int]:

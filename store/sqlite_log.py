@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 
 from store.base import Query, Totals, Vault
+from store.facts import gather, moved
 from sync.model import Candidate, Conflict, Version
 from sync.plan import Facts
 
@@ -125,19 +126,12 @@ def history(db: sqlite3.Connection, vault: int, path: str, before: int | None, l
 
 def facts(db: sqlite3.Connection, vault: int, purge_mark: int, queries: Sequence[Query]) -> dict[str, Facts]:
     newest = heads(db, vault, [query.path for query in queries])
-    moved = [q for q in queries if q.path in newest and newest[q.path].stamp != q.base]
-    named = find(db, vault, [(q.path, q.base) for q in moved if q.base is not None])
+    changed = moved(queries, newest)
+    named = find(db, vault, [(q.path, q.base) for q in changed if q.base is not None])
     settled: dict[str, Version] = {}
-    for version in _settling(db, vault, [q for q in moved if q.hashes]):
+    for version in _settling(db, vault, [q for q in changed if q.hashes]):
         settled[version.path] = version
-    result = {}
-    for query in queries:
-        head = newest.get(query.path)
-        base = settled.get(query.path)
-        if base is None and query.base is not None:
-            base = head if head and head.stamp == query.base else named.get((query.path, query.base))
-        result[query.path] = Facts(head, base, purge_mark)
-    return result
+    return gather(queries, newest, named, settled, purge_mark)
 
 
 def _settling(db: sqlite3.Connection, vault: int, queries: Sequence[Query]) -> list[Version]:
