@@ -63,7 +63,7 @@ class MongoMoving:
 
     def is_empty(self) -> bool:
         with translated():
-            return all(self._db[name].find_one({}, {"_id": 1}) is None for name in _CONTENTS)
+            return all(self._db[name].find_one({}, {"_id": 1}) is None for name in ("vaults", "users"))
 
     # -- reading
 

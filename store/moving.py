@@ -65,7 +65,11 @@ class Moving(Protocol):
         """
 
     def is_empty(self) -> bool:
-        """Whether nothing would be lost with it: no person, no vault, no log."""
+        """Whether nothing would be lost with it: no person and no vault.
+
+        A log without its vault is nobody's: what a `gobi migrate` that was killed had sent already can still arrive
+        when that move has been given up.
+        """
 
     # -- reading, with more patience than a request may have
 
