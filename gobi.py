@@ -66,6 +66,7 @@ def create_app(
     from store.reader import Reader
     from store.registry import Registry
     from store.turns import Turns
+    from store.undo import Undo
     from store.users import Users
     from store.vaults import Vaults
 
@@ -73,6 +74,7 @@ def create_app(
     metadata = metadata or open_metadata(settings, offload, prepare=False)
     bodies = bodies or open_bodies(settings)
     bus = bus or open_bus(settings)
+    reader = Reader(metadata, bodies, offload=offload)
     services = handlers.Services(
         metadata=metadata,
         bodies=bodies,
@@ -80,8 +82,9 @@ def create_app(
         offload=offload,
         users=Users(metadata, bus, offload=offload, clock=clock),
         registry=Registry(metadata, bodies, bus, offload=offload),
-        reader=Reader(metadata, bodies, offload=offload),
+        reader=reader,
         vaults=Vaults(metadata, bodies, bus, offload=offload, max_file=settings.max_file, quota=settings.quota),
+        undo=Undo(metadata, bodies, bus, reader, offload=offload),
         turns=Turns(settings.data_dir / "turns"),
     )
     options = handlers.Options(

@@ -246,6 +246,10 @@ class _Sender:
             work.report.trail.append(("deleted everywhere", change.path))
         elif result.status == "conflict" and result.conflict is not None:
             record, conflict = self._with_sent(change.path, change.hash or ""), str(result.conflict["id"])
+            if result.conflict.get("state") == "settled":  # merged, say: what it came to is there already
+                work.index.put(record)
+                work.retry(action, "it was settled on the server")
+                return
             if record.conflict != conflict:
                 work.report.trail.append(("in conflict", change.path))
             work.index.put(record._replace(conflict=conflict))

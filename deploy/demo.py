@@ -35,8 +35,8 @@ def main() -> None:
     try:
         show_two_folders(f"http://{listen}")
         print(
-            f"\nThe server runs on http://{listen} until you press Ctrl-C. Sign in as {USER} with the password in "
-            f"{PASSWORD.relative_to(HERE)}:\n"
+            f"\nThe server runs until you press Ctrl-C. Its web page: http://{listen}/\n"
+            f"Sign in as {USER} with the password in {PASSWORD.relative_to(HERE)}. The same without a browser:\n"
             f'  curl -u "{USER}:$(cat {PASSWORD.relative_to(HERE)})" http://{listen}/v1/vaults/{VAULT}',
             flush=True,
         )

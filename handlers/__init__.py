@@ -12,7 +12,7 @@ from typing import Any
 
 import falcon
 
-from handlers import bundles, changes, conflicts, errors, files, health, history, vaults
+from handlers import bundles, changes, conflicts, errors, files, health, history, page, vaults
 from handlers.auth import Gate
 from handlers.download import Download
 from handlers.live.handshake import Live
@@ -22,10 +22,12 @@ from handlers.session import Session, Sessions
 from handlers.throttle import Throttle
 from handlers.wire import Application, Wire
 from store.base import Bodies, Bus, Metadata
+from store.merging import Merging
 from store.offload import Offload
 from store.reader import Reader
 from store.registry import Registry
 from store.turns import Turns
+from store.undo import Undo
 from store.users import Users
 from store.vaults import Vaults
 
@@ -42,6 +44,7 @@ class Services:
     registry: Registry
     reader: Reader
     vaults: Vaults
+    undo: Undo
     turns: Turns
 
 
@@ -67,6 +70,7 @@ def create_app(services: Services, options: Options) -> Application:
     s = services
     sessions = Sessions(s.metadata)
     download = Download(s.reader, s.offload)
+    merging = Merging(s.metadata, s.bodies, offload=s.offload)
     gate = Gate(
         s.users,
         sessions,
@@ -75,6 +79,7 @@ def create_app(services: Services, options: Options) -> Application:
         trusted_proxies=options.trusted_proxies,
     )
     pool = Pool(s.metadata, s.reader, s.bus, Limits(options.sweep_s, options.ping_s), options.clock)
+    pages = page.Pages()
     app = falcon.App(middleware=[gate])
     errors.install(app)
 
@@ -85,12 +90,13 @@ def create_app(services: Services, options: Options) -> Application:
 
     v1 = "/v1/vaults/{vault}"
     # fmt: off
-    add("/",                                health.Home())
+    add("/",                                page.Page(pages))
+    add("/web/{digest}/{name:path}",        page.Asset(pages))
     add("/healthz",                         health.Alive())
     add("/readyz",                          health.Ready(s.metadata, s.bodies, s.bus, s.offload))
     add("/v1/session",                      Session(sessions))
     add("/v1/vaults",                       vaults.Vaults(s.registry, s.reader))
-    add(v1,                                 vaults.Vault(s.registry, s.reader, options.quota))
+    add(v1,                                 vaults.Vault(s.registry, s.reader, s.offload, options.quota))
     add(v1 + "/members/{user}",             vaults.Member(s.registry, s.offload))
     add(v1 + "/files",                      files.Listing(s.registry, s.reader))
     add(v1 + "/files/{path:path}",          files.File(s.registry, s.reader, s.vaults, download))
@@ -100,10 +106,12 @@ def create_app(services: Services, options: Options) -> Application:
     add(v1 + "/pull",                       bundles.Pull(s.registry, s.reader, s.offload))
     add(v1 + "/archive.tar",                bundles.Archive(s.registry, s.reader, s.turns))
     add(v1 + "/history/{path:path}",        history.History(s.registry, s.reader))
-    add(v1 + "/restore",                    history.Restore(s.registry, s.vaults, s.offload))
+    add(v1 + "/restore",                    history.Restore(s.registry, s.reader, s.vaults, s.undo, s.offload))
+    add(v1 + "/log",                        history.Log(s.registry, s.reader))
     add(v1 + "/conflicts",                  conflicts.Conflicts(s.registry, s.reader))
     add(v1 + "/conflicts/{id}",             conflicts.Conflict(s.registry, s.reader))
     add(v1 + "/conflicts/{id}/{side}",      conflicts.Side(s.registry, s.reader, download))
+    add(v1 + "/conflicts/{id}/merge",       conflicts.Merge(s.registry, merging))
     add(v1 + "/conflicts/{id}/resolve",     conflicts.Resolve(s.registry, s.vaults, s.offload))
     add(v1 + "/live",                       Live(s.registry, s.reader, s.metadata, pool))
     # fmt: on

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import falcon
 
-from handlers import caller, errors
+from handlers import caller, errors, page
 from handlers.caller import Caller
 from handlers.origin import Network, client_address, is_foreign
 from handlers.problems import Problem
@@ -20,7 +20,7 @@ from sync.paths import is_device
 
 log = logging.getLogger("gobi.auth")
 
-OPEN = ("/healthz", "/")
+OPEN = ("/healthz", "/")  # and the page's own files
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -49,7 +49,8 @@ class Gate:
                 "this came from another site's page; if it was gobi's own behind a proxy, set GOBI_PUBLIC_URL to its"
                 " address",
             )
-        if req.env["PATH_INFO"] in OPEN:
+        address: str = req.env["PATH_INFO"]
+        if address in OPEN or address.startswith(page.PREFIX):
             return
         user = self._authenticate(req)
         caller.put(req, Caller(user, _device(req) or user))

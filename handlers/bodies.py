@@ -122,5 +122,13 @@ def read_json(req: falcon.Request, shape: type[T], offload: Offload) -> T:
         raise Problem("bad-request", "the body is not JSON in UTF-8") from None
 
 
+def as_shape(value: object, shape: type[T]) -> T:
+    """JSON that was read already as a value of type `shape`. Raises Problem."""
+    try:
+        return msgspec.convert(value, shape)
+    except msgspec.ValidationError as error:
+        raise Problem("bad-request", f"the body is not the JSON that is asked for here: {error}") from None
+
+
 def _too_large(limit: int) -> Problem:
     return Problem("too-large", f"that is more than the {limit} bytes that are taken here: send less in a request")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import falcon
 from msgspec import Struct
 
-from handlers import caller, replies
+from handlers import caller, params, replies
 from handlers.bodies import read_json
 from handlers.download import Download, Sent
 from handlers.shapes import Stamp
+from store.merging import Declined, Merging
 from store.offload import Offload
 from store.reader import Reader
 from store.registry import Registry
@@ -55,6 +56,24 @@ class Side:
         self._download.answer(
             req, resp, there, Sent(found.hash, found.hash, found.size, found.path, found.mtime, found.mtime)
         )
+
+
+class Merge:
+    """/v1/vaults/{vault}/conflicts/{id}/merge"""
+
+    def __init__(self, registry: Registry, merging: Merging) -> None:
+        self._registry = registry
+        self._merging = merging
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, vault: str, id: str) -> None:
+        there = self._registry.enter(caller.of(req).user, vault)
+        done = self._merging.merge(there, id, params.stamp(params.query(req), "candidate"))
+        if isinstance(done, Declined):
+            replies.send(resp, {"mergeable": False, "reason": done.reason})
+            return
+        merged = done.merge
+        row = {"mergeable": True, "clean": merged.clean, "text": merged.text, "hunks": merged.hunks}
+        replies.send(resp, row | {"candidate": done.candidate, "head": done.head})
 
 
 class ResolveRequest(Struct):

@@ -95,9 +95,13 @@ class Listing:
     def on_get(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
         there = self._registry.enter(caller.of(req).user, vault)
         query = params.query(req)
-        rows, following = self._reader.listing(
-            there, query.get("prefix", ""), query.get("after", ""), params.limit(query)
-        )
+        asked = (there, query.get("prefix", ""), query.get("after", ""), params.limit(query))
+        if params.by_folder(query):
+            page = self._reader.folder(*asked)
+            files = [row.to_json() for row in page.files]
+            replies.send(resp, {"files": files, "folders": page.folders, "next": page.following})
+            return
+        rows, following = self._reader.listing(*asked)
         replies.send(resp, {"files": [row.to_json() for row in rows], "next": following})
 
 

@@ -12,14 +12,6 @@ from store.errors import StoreError
 from store.offload import Offload
 
 
-class Home:
-    """/"""
-
-    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
-        resp.content_type = "text/plain; charset=utf-8"
-        resp.text = "gobi is running here. Connect a folder to it with: gobi connect DIR URL VAULT --user YOU\n"
-
-
 class Alive:
     """/healthz"""
 

@@ -86,6 +86,14 @@ def keeps_conflicts(params: dict[str, str]) -> bool:
     return text == "keep"
 
 
+def by_folder(params: dict[str, str]) -> bool:
+    """`delimiter`: whether what lies deeper is to be shown as its folder only. Raises Problem."""
+    text = params.get("delimiter")
+    if text not in (None, "/"):
+        raise Problem("bad-request", "`delimiter` has to be / or to be left out")
+    return text is not None
+
+
 def whole(text: str) -> int | None:
     """A number from 0 to 2^63-1 in its one usual form, or None."""
     return int(text) if _WHOLE.fullmatch(text) and int(text) <= MOST else None

@@ -60,6 +60,9 @@ class Session:
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
 
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        replies.send(resp, {"user": caller.of(req).user})
+
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         user = caller.of(req).user
         resp.set_cookie(

@@ -28,30 +28,33 @@ class Vaults:
         replies.send(resp, {"vaults": rows})
 
 
+class SettingsRequest(Struct):
+    auto_merge: bool
+
+
 class Vault:
     """/v1/vaults/{vault}"""
 
-    def __init__(self, registry: Registry, reader: Reader, quota: int) -> None:
+    def __init__(self, registry: Registry, reader: Reader, offload: Offload, quota: int) -> None:
         self._registry = registry
         self._reader = reader
+        self._offload = offload
         self._quota = quota
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
         user = caller.of(req).user
-        there = self._registry.enter(user, vault)
-        row = entry(self._reader, there, user) | {
-            "epoch": there.epoch,
-            "conflicts": there.conflicts,
-            "members": dict(there.members),
-            "quota": self._quota,
-            "stored": there.stored,
-        }
-        replies.send(resp, row)
+        replies.send(resp, self._row(self._registry.enter(user, vault), user))
 
     def on_put(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
         user = caller.of(req).user
         there, made = self._registry.create(user, vault)
         replies.send(resp, entry(self._reader, there, user), falcon.HTTP_201 if made else falcon.HTTP_200)
+
+    def on_patch(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
+        user = caller.of(req).user
+        there = self._registry.enter(user, vault, "owner")
+        asked = read_json(req, SettingsRequest, self._offload)
+        replies.send(resp, self._row(self._registry.set_auto_merge(there, asked.auto_merge), user))
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
         there = self._registry.enter(caller.of(req).user, vault, "owner")
@@ -59,6 +62,16 @@ class Vault:
             raise Problem("bad-request", f"this removes the vault and its history: confirm with ?confirm={there.name}")
         self._registry.remove(there)
         resp.status = falcon.HTTP_204
+
+    def _row(self, there: Stored, user: str) -> Json:
+        return entry(self._reader, there, user) | {
+            "epoch": there.epoch,
+            "conflicts": there.conflicts,
+            "members": dict(there.members),
+            "quota": self._quota,
+            "stored": there.stored,
+            "auto_merge": there.auto_merge,
+        }
 
 
 class MemberRequest(Struct):

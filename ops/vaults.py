@@ -9,7 +9,7 @@ import click
 
 from ops.commands import ServerCommand, env_file_option, opened, telling
 from ops.storage import open_bodies
-from store.base import Vault
+from store.base import Metadata, Vault
 from store.errors import NameTaken, NotFound
 from store.registry import Registry
 from sync.model import Json
@@ -54,6 +54,23 @@ def create(name: str, owner: str, env_file: Path | None) -> None:
     click.echo(f"Made the vault {name}. Its owner is {owner}.")
 
 
+@vault.command("set", cls=ServerCommand, epilog=_example("gobi vault set notes --auto-merge on"))
+@click.argument("name")
+@click.option(
+    "--auto-merge",
+    type=click.Choice(["on", "off"]),
+    required=True,
+    help="Whether the server settles a conflict itself where both sides' texts merge without doubt.",
+)
+@env_file_option
+def change(name: str, auto_merge: str, env_file: Path | None) -> None:
+    """Change a vault's settings."""
+    with opened(env_file) as (settings, metadata):
+        there = _require(metadata, name)
+        Registry(metadata, open_bodies(settings)).set_auto_merge(there, auto_merge == "on")
+    click.echo(f"{name}: auto-merge is {auto_merge}.")
+
+
 @vault.command(cls=ServerCommand, epilog=_example("gobi vault remove notes --yes"))
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do it: the vault with its whole history is gone then.")
@@ -61,14 +78,19 @@ def create(name: str, owner: str, env_file: Path | None) -> None:
 def remove(name: str, yes: bool, env_file: Path | None) -> None:
     """Remove a vault, its history and its conflicts. What lies in people's folders stays."""
     with opened(env_file) as (settings, metadata):
-        there = metadata.vault(name)
-        if there is None:
-            raise NotFound(f"there is no vault {name}: gobi vault list shows all")
+        there = _require(metadata, name)
         if not yes:
             raise click.UsageError(f"{name} holds {there.files} files and their history: add --yes to remove it")
         with telling(settings) as bus:
             Registry(metadata, open_bodies(settings), bus).remove(there)
     click.echo(f"Removed the vault {name}.")
+
+
+def _require(metadata: Metadata, name: str) -> Vault:
+    there = metadata.vault(name)
+    if there is None:
+        raise NotFound(f"there is no vault {name}: gobi vault list shows all")
+    return there
 
 
 def _as_json(one: Vault) -> Json:
@@ -79,4 +101,5 @@ def _as_json(one: Vault) -> Json:
         "bytes": one.bytes,
         "stored": one.stored,
         "conflicts": one.conflicts,
+        "auto_merge": one.auto_merge,
     }

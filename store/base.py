@@ -20,6 +20,9 @@ T = TypeVar("T")
 Role = Literal["read", "write", "owner"]
 RANK: dict[Role, int] = {"read": 1, "write": 2, "owner": 3}
 
+# Versions that one page of `Metadata.recent` looks at, at most, where few of them match.
+LOOKED_AT = 5_000
+
 
 @dataclass(frozen=True, slots=True)
 class Vault:
@@ -27,7 +30,8 @@ class Vault:
 
     `id` is internal and never reused: a vault made again under the name is another vault. `clock` is the stamp of
     the last version ever committed (0: none), `purge_mark` the highest stamp ever purged. `files` and `bytes` count
-    live files; `stored` the bytes of all bodies kept, each once.
+    live files; `stored` the bytes of all bodies kept, each once. `auto_merge`: a conflict is settled by merging
+    where that leaves no doubt.
     """
 
     id: str
@@ -40,6 +44,7 @@ class Vault:
     bytes: int = 0
     stored: int = 0
     conflicts: int = 0
+    auto_merge: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +160,9 @@ class Metadata(Protocol):
     def remove_member(self, vault_id: str, user: str) -> None:
         """Raises NotFound, LastOwner."""
 
+    def set_auto_merge(self, vault_id: str, on: bool) -> None:
+        """Raises NotFound. May be repeated."""
+
     def remove_vault(self, vault_id: str) -> None:
         """The vault, its log and its conflicts. Raises NotFound."""
 
@@ -179,6 +187,20 @@ class Metadata(Protocol):
         """A page of a first listing: heads that are live and not newer than `at`, above path `after`.
 
         Returns the page and the path to go on after, or None at the end.
+        """
+
+    def folder(self, vault_id: str, *, prefix: str, after: str, limit: int) -> list[Version | str]:
+        """What lies right under `prefix`, above the name `after` in byte order: each live file as its head, each folder
+        with live files in it once, as its name with "/". It takes steps over what lies in the folders, or looks at no
+        more than their paths."""
+
+    def recent(
+        self, vault_id: str, *, before: int, since: int, device: str | None, user: str | None, prefix: str, limit: int
+    ) -> tuple[list[Version], int | None]:
+        """Newest first: versions with `since` < stamp < `before`, by this device and user (None: any), whose path has
+        the prefix. And what to go on with as `before`, None at the end.
+
+        Few may match, so a page looks at no more than LOOKED_AT versions, or `limit`, and may have fewer than `limit`.
         """
 
     def history(self, vault_id: str, path: str, *, before: int | None, limit: int) -> list[Version]:

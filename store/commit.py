@@ -68,10 +68,11 @@ class Group:
     """The state of a vault inside one transaction. Whatever commits goes through here, so that counters,
     path-taken and the settling of conflicts hold for every kind of write.
 
-    `conflicts`: look for the paths' conflicts even where the vault has no open one.
+    `conflicts`: look for the paths' conflicts even where the vault has no open one. `gone`: paths that are live and to
+    be taken for deleted, for whoever looks only at what would be.
     """
 
-    def __init__(self, tx: Transaction, paths: set[str], *, conflicts: bool) -> None:
+    def __init__(self, tx: Transaction, paths: set[str], *, conflicts: bool, gone: Collection[str] = ()) -> None:
         self._tx = tx
         self._heads: dict[str, Version | None] = dict.fromkeys(paths)
         self._heads.update(tx.heads(paths))
@@ -79,7 +80,7 @@ class Group:
         self._heads.update(dict.fromkeys(above))
         self._heads.update(tx.heads(above))
         self._below = tx.live_below([path for path in paths if not self._is_live(path)])
-        self._dead: set[str] = set()  # live before the group, deleted by it
+        self._dead: set[str] = set(gone)  # live before the group, deleted by it
         self._folders: dict[str, dict[str, None]] = {}  # folders that the group's own new files need
         self._versions: list[Version] = []
         self._conflicts: dict[str, Conflict] = {}
@@ -99,6 +100,10 @@ class Group:
     def head(self, path: str) -> Version | None:
         """The newest version of a path the group was made for."""
         return self._heads[path]
+
+    def disputed(self, path: str) -> bool:
+        """Whether there is an open conflict on a path the group was made for."""
+        return any(conflict.open for conflict in self._on(path))
 
     def include(self, path: str) -> None:
         """Makes `store` possible for one more path, of which the caller knows that nothing is in its way."""
@@ -153,7 +158,7 @@ class Group:
         """A live file where `path` needs a folder, or a live file below `path`."""
         for folder in ancestors(path):
             above = self._heads.get(folder)
-            if above and above.live:
+            if above and above.live and folder not in self._dead:
                 return above
         if self._folders.get(path):
             return self._heads[next(iter(self._folders[path]))]

@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from bson import Int64
@@ -25,6 +26,7 @@ from store.base import Query, Role, Transaction, User, Vault
 from store.errors import Misconfigured, Unavailable
 from store.mongo_documents import Document, key_of, members_document, vault_document, vault_of, version_of
 from store.mongo_errors import translated
+from store.mongo_folders import folder
 from store.mongo_moving import MongoMoving
 from store.mongo_schema import Mongo, upgrade
 from store.mongo_transaction import MongoTransaction
@@ -198,6 +200,14 @@ class MongoMetadata:
 
         self._in_transaction(remove)
 
+    def set_auto_merge(self, vault_id: str, on: bool) -> None:
+        def change(session: ClientSession) -> None:
+            self._require_vault(vault_id, session)
+            setting = {"$set": {"auto_merge": on}, "$inc": {"revision": 1}}
+            self._db["vaults"].update_one({"_id": key_of(vault_id)}, setting, session=session)
+
+        self._in_transaction(change)
+
     def remove_vault(self, vault_id: str) -> None:
         key = key_of(vault_id)
 
@@ -248,6 +258,17 @@ class MongoMetadata:
     def listing(self, vault_id: str, *, at: int, after: str, limit: int) -> tuple[list[Version], str | None]:
         with translated():
             return log.listing(self._db, key_of(vault_id), at=at, after=after, limit=limit)
+
+    def folder(self, vault_id: str, *, prefix: str, after: str, limit: int) -> list[Version | str]:
+        with translated():
+            return folder(self._db, key_of(vault_id), prefix, after, limit)
+
+    def recent(
+        self, vault_id: str, *, before: int, since: int, device: str | None, user: str | None, prefix: str, limit: int
+    ) -> tuple[list[Version], int | None]:
+        chosen = partial(log.recent, device=device, user=user, prefix=prefix, limit=limit)
+        with translated():
+            return chosen(self._db, key_of(vault_id), before=before, since=since)
 
     def history(self, vault_id: str, path: str, *, before: int | None, limit: int) -> list[Version]:
         with translated():

@@ -104,6 +104,7 @@ def vault_document(vault: Vault) -> Document:
         "bytes": Int64(vault.bytes),
         "stored": Int64(vault.stored),
         "conflicts": Int64(vault.conflicts),
+        "auto_merge": vault.auto_merge,
     }
 
 
@@ -123,6 +124,7 @@ def vault_of(document: Document) -> Vault:
         int(document["bytes"]),
         int(document["stored"]),
         int(document["conflicts"]),
+        bool(document.get("auto_merge", False)),  # not there in a vault that an older gobi made
     )
 
 

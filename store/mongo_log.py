@@ -14,7 +14,7 @@ from pymongo import ReadPreference
 from pymongo.errors import ExecutionTimeout, OperationFailure
 from pymongo.read_concern import ReadConcern
 
-from store.base import Query
+from store.base import LOOKED_AT, Query
 from store.facts import gather, moved
 from store.mongo_documents import ALL_STAMPS, Document, conflict_of, version_id, version_of
 from store.mongo_schema import BY_PATH, Mongo
@@ -143,7 +143,7 @@ def page(
 
     It looks at a number of index entries that does not depend on the size of the vault or of any path's history.
     """
-    where: Document = {"$gt": after} | _beginning(prefix)
+    where: Document = {"$gt": after} | beginning(prefix)
     entries = db["versions"].find({"_id.v": key, "p": where}, {"_id": 0, "p": 1}).hint(BY_PATH)
     last = next(entries.sort(list(_BY_PATH.items())).skip(max(limit, WINDOW)).limit(1), None)
     window = where | ({"$lte": last["p"]} if last else {})
@@ -155,7 +155,7 @@ def page(
     return found, last["p"] if last else None
 
 
-def _beginning(prefix: str) -> Document:
+def beginning(prefix: str) -> Document:
     """The condition for strings with this beginning: a range, because letters of a pattern could mean something."""
     if not prefix:
         return {}
@@ -164,6 +164,35 @@ def _beginning(prefix: str) -> Document:
         return {"$gte": prefix}
     following = ord(trimmed[-1]) + 1
     return {"$gte": prefix, "$lt": trimmed[:-1] + chr(0xE000 if following == 0xD800 else following)}
+
+
+def recent(
+    db: Mongo,
+    key: int,
+    *,
+    before: int,
+    since: int,
+    device: str | None,
+    user: str | None,
+    prefix: str,
+    limit: int,
+) -> tuple[list[Version], int | None]:
+    """Two commands; one where all match, for then it is only the page."""
+    matching: Document = {"p": beginning(prefix)} if prefix else {}
+    matching |= {name: value for name, value in (("d", device), ("u", user)) if value is not None}
+    window = {"_id.v": key, "_id": {"$gt": version_id(key, since), "$lt": version_id(key, before)}}
+    last = None
+    if matching:
+        # First where the window ends: whatever is purged meanwhile, nothing falls between two pages.
+        entries = db["versions"].find(window, {"_id": 1}).hint("_id_").sort("_id", -1)
+        last = next(entries.skip(max(limit, LOOKED_AT) - 1).limit(1), None)
+        if last:
+            window["_id"] = {"$gte": last["_id"], "$lt": version_id(key, before)}
+    found = db["versions"].find(window | matching).hint("_id_").sort("_id", -1).limit(limit).batch_size(limit)
+    page = [version_of(document) for document in found]
+    if len(page) == limit:
+        return page, page[-1].stamp
+    return page, int(last["_id"]["t"]) if last else None
 
 
 def history(db: Mongo, key: int, path: str, before: int | None, limit: int) -> list[Version]:

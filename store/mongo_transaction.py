@@ -205,10 +205,28 @@ class MongoTransaction:
             if one.path not in left_out:
                 for folder in ancestors(one.path):
                     found.setdefault(folder, one)
-        for path in paths:
-            if path not in found and path not in self._below_known:
-                found.update(self._look_below(path, left_out))
+        unknown = [path for path in paths if path not in found and path not in self._below_known]
+        if len(unknown) == 1:
+            found.update(self._look_below(unknown[0], left_out))
+        elif unknown:
+            found.update(self._look_below_all(unknown, left_out))
         return {path: found[path] for path in paths if path in found}
+
+    def _look_below_all(self, paths: Collection[str], excluding: set[str]) -> dict[str, Version]:
+        """A command for all, and one more as often as something was found below a path and others had no room."""
+        left = dict.fromkeys(paths)
+        found: dict[str, Version] = {}
+        while left:
+            live = {"head.h": {"$exists": True}, "_id": {"$nin": list(excluding)}}
+            stages = [*log.newest_first(self._key, log.below(left)), {"$match": live}, {"$limit": MOST_BELOW}]
+            rows = [version_of(row["head"]) for row in log.aggregate(self._db, stages)]
+            for one in rows:
+                for folder in left.keys() & set(ancestors(one.path)):
+                    found[folder] = one
+            if len(rows) < MOST_BELOW:
+                break
+            left = {path: None for path in left if path not in found}
+        return found
 
     def _look_below(self, path: str, excluding: set[str]) -> dict[str, Version]:
         after: str | None = f"{path}/"

@@ -24,6 +24,14 @@ class Page(NamedTuple):
     more: bool
 
 
+class Folder(NamedTuple):
+    """A page of what lies right in a folder, and the name to go on after (None at the end)."""
+
+    files: list[Version]
+    folders: list[str]
+    following: str | None
+
+
 class Answer(NamedTuple):
     """What a client needs to do, and the cursor to store once it is done."""
 
@@ -68,6 +76,14 @@ class Reader:
         """Live heads by path in byte order, and the path to go on after (None at the end)."""
         page = self._metadata.live(vault.id, at=vault.clock, after=after, prefix=prefix, limit=limit)
         return page, page[-1].path if len(page) == limit else None
+
+    def folder(self, vault: Vault, prefix: str, after: str, limit: int) -> Folder:
+        """The live files and the folders right under `prefix`, by name in byte order, above the name `after`."""
+        page = self._metadata.folder(vault.id, prefix=prefix, after=after, limit=limit)
+        files = [one for one in page if isinstance(one, Version)]
+        folders = [one for one in page if isinstance(one, str)]
+        last = page[-1] if len(page) == limit else None
+        return Folder(files, folders, last.path if isinstance(last, Version) else last)
 
     # -- what changed
 
@@ -128,6 +144,23 @@ class Reader:
             raise CursorExpired('the cursor is no good any more: sync again from "0"')
 
     # -- older versions
+
+    def log(
+        self,
+        vault: Vault,
+        *,
+        before: int | None,
+        since: int,
+        device: str | None,
+        user: str | None,
+        prefix: str,
+        limit: int,
+    ) -> tuple[list[Version], int | None]:
+        """As Metadata.recent; from the newest version on where `before` is None."""
+        below = vault.clock + 1 if before is None else before
+        return self._metadata.recent(
+            vault.id, before=below, since=since, device=device, user=user, prefix=prefix, limit=limit
+        )
 
     def history(self, vault: Vault, path: str, before: int | None, limit: int) -> tuple[list[Version], int | None]:
         """Newest first, and what to pass as `before` for the next page. Raises NotFound for a path without any."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from store.base import RANK, Bodies, Bus, Metadata, PeopleChanged, Role, Vault
 from store.bus import LocalBus
 from store.errors import BadRequest, Forbidden, NameTaken, NotFound
@@ -62,6 +64,11 @@ class Registry:
         """Raises NotFound, LastOwner."""
         self._metadata.remove_member(vault.id, user)
         self._bus.publish(PeopleChanged())
+
+    def set_auto_merge(self, vault: Vault, on: bool) -> Vault:
+        """Whether conflicts whose texts merge without doubt are settled so; the vault with that. Raises NotFound."""
+        self._metadata.set_auto_merge(vault.id, on)
+        return replace(vault, auto_merge=on)
 
     def remove(self, vault: Vault) -> None:
         """The metadata first: bodies that nothing refers to are garbage, the reverse would be a loss."""

@@ -25,7 +25,7 @@ class Choice:
     """What a person decided: which side to keep, seen on top of `head` (a stamp).
 
     `candidate`: which one, the newest for None. `text`: the outcome for "merged", of which the store keeps the body
-    and notes (hash, size) in `merged`.
+    and notes (hash, size) in `merged`. `only_candidate`: refuse where there is another one, which nobody looked at.
     """
 
     keep: str
@@ -35,6 +35,7 @@ class Choice:
     candidate: int | None = None
     text: str | None = None
     merged: tuple[str, int] | None = None
+    only_candidate: bool = False
 
     def __post_init__(self) -> None:
         if self.keep not in KEEP:
@@ -51,6 +52,8 @@ def settle(group: Group, tx: Transaction, conflict: Conflict, choice: Choice) ->
     chosen = conflict.candidate(choice.candidate)
     if not conflict.open:
         raise BadRequest("the conflict is settled already")
+    if choice.only_candidate and len(conflict.candidates) > 1:
+        raise BadRequest("the conflict has another candidate by now: look at all of them, then decide again")
     if chosen is None:
         raise BadRequest(f"the conflict has no candidate {choice.candidate}: it has 1 to {len(conflict.candidates)}")
     outcome = _outcome(conflict, choice, server, chosen)

@@ -13,6 +13,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from store import sqlite_log as log
@@ -21,6 +23,7 @@ from store.errors import DiskFull, StoreError, Unavailable
 from store.moving import Moving, check_writable
 from store.offload import Offload, inline
 from store.refusals import check_keeps_an_owner, no_member, no_user, no_vault, user_exists, vault_exists
+from store.sqlite_folders import folder
 from store.sqlite_moving import SqliteMoving, move_of
 from store.sqlite_schema import upgrade
 from sync.model import Conflict, Version
@@ -221,6 +224,13 @@ class SqliteMetadata:
 
         self._write(remove)
 
+    def set_auto_merge(self, vault_id: str, on: bool) -> None:
+        def change(db: sqlite3.Connection) -> None:
+            _require_vault(db, vault_id)
+            db.execute("UPDATE vaults SET auto_merge = ? WHERE key = ?", (on, int(vault_id, 16)))
+
+        self._write(change)
+
     def remove_vault(self, vault_id: str) -> None:
         def remove(db: sqlite3.Connection) -> None:
             _require_vault(db, vault_id)
@@ -250,6 +260,15 @@ class SqliteMetadata:
 
     def listing(self, vault_id: str, *, at: int, after: str, limit: int) -> tuple[list[Version], str | None]:
         return self._read(lambda db: log.listing(db, int(vault_id, 16), at=at, after=after, limit=limit))
+
+    def folder(self, vault_id: str, *, prefix: str, after: str, limit: int) -> list[Version | str]:
+        return self._read(lambda db: folder(db, int(vault_id, 16), prefix, after, limit))
+
+    def recent(
+        self, vault_id: str, *, before: int, since: int, device: str | None, user: str | None, prefix: str, limit: int
+    ) -> tuple[list[Version], int | None]:
+        chosen = partial(log.recent, device=device, user=user, prefix=prefix, limit=limit)
+        return self._read(lambda db: chosen(db, int(vault_id, 16), before=before, since=since))
 
     def history(self, vault_id: str, path: str, *, before: int | None, limit: int) -> list[Version]:
         return self._read(lambda db: log.history(db, int(vault_id, 16), path, before, limit))
@@ -304,16 +323,17 @@ def _vaults(
         ("? = 1", 1),
     )
     rows = db.execute(
-        f"""SELECT key, name, epoch, clock, purge_mark, files, bytes, stored, conflicts FROM vaults
+        f"""SELECT key, name, epoch, clock, purge_mark, files, bytes, stored, conflicts, auto_merge FROM vaults
             WHERE {chosen} ORDER BY name""",
         (value,),
     ).fetchall()
     vaults = []
-    for number, title, epoch, clock, purge_mark, *counters in rows:
+    for number, title, epoch, clock, purge_mark, *counters, auto_merge in rows:
         members: dict[str, Role] = dict(
             db.execute("SELECT user, role FROM members WHERE vault = ? ORDER BY user", (number,)).fetchall()
         )
-        vaults.append(Vault(f"{number:016x}", title, epoch, clock, purge_mark, members, *counters))
+        counted = Vault(f"{number:016x}", title, epoch, clock, purge_mark, members, *counters)
+        vaults.append(replace(counted, auto_merge=bool(auto_merge)))
     return vaults
 
 

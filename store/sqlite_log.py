@@ -9,16 +9,16 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 
-from store.base import Query, Totals, Vault
+from store.base import LOOKED_AT, Query, Totals, Vault
 from store.facts import gather, moved
 from sync.model import Candidate, Conflict, Version
 from sync.plan import Facts
 
-_FIELDS = "v.path, v.stamp, v.base, v.hash, v.size, v.mtime, v.device, v.user"
-_NEWEST = "(SELECT max(stamp) FROM versions WHERE vault = v.vault AND path = v.path)"
+FIELDS = "v.path, v.stamp, v.base, v.hash, v.size, v.mtime, v.device, v.user"
+NEWEST = "(SELECT max(stamp) FROM versions WHERE vault = v.vault AND path = v.path)"
 
 
-def _version(row: Sequence[object]) -> Version:
+def as_version(row: Sequence[object]) -> Version:
     path, stamp, base, digest, size, mtime, device, user = row
     return Version(
         path,  # type: ignore[arg-type]  # sqlite3 rows are untyped; the schema fixes these
@@ -33,18 +33,18 @@ def _version(row: Sequence[object]) -> Version:
     )
 
 
-def _versions(rows: Iterable[Sequence[object]]) -> list[Version]:
-    return [_version(row) for row in rows]
+def as_versions(rows: Iterable[Sequence[object]]) -> list[Version]:
+    return [as_version(row) for row in rows]
 
 
 def heads(db: sqlite3.Connection, vault: int, paths: Collection[str]) -> dict[str, Version]:
     rows = db.execute(
-        f"""SELECT {_FIELDS} FROM json_each(?) p CROSS JOIN versions v INDEXED BY versions_by_path
+        f"""SELECT {FIELDS} FROM json_each(?) p CROSS JOIN versions v INDEXED BY versions_by_path
             ON v.vault = ? AND v.path = p.value
             AND v.stamp = (SELECT max(stamp) FROM versions WHERE vault = ? AND path = p.value)""",
         (json.dumps(list(paths)), vault, vault),
     )
-    return {version.path: version for version in _versions(rows)}
+    return {version.path: version for version in as_versions(rows)}
 
 
 def live_below(
@@ -54,7 +54,7 @@ def live_below(
         f"""SELECT p.value, (
                 SELECT v.path FROM versions v INDEXED BY versions_by_path
                 WHERE v.vault = ? AND v.path > p.value || '/' AND v.path < p.value || '0'
-                AND v.hash IS NOT NULL AND v.stamp = {_NEWEST}
+                AND v.hash IS NOT NULL AND v.stamp = {NEWEST}
                 AND v.path NOT IN (SELECT value FROM json_each(?))
                 LIMIT 1
             ) FROM json_each(?) p""",
@@ -67,11 +67,11 @@ def live_below(
 
 def find(db: sqlite3.Connection, vault: int, wanted: Collection[tuple[str, int]]) -> dict[tuple[str, int], Version]:
     rows = db.execute(
-        f"""SELECT {_FIELDS} FROM json_each(?) w CROSS JOIN versions v
+        f"""SELECT {FIELDS} FROM json_each(?) w CROSS JOIN versions v
             ON v.vault = ? AND v.stamp = json_extract(w.value, '$[1]') AND v.path = json_extract(w.value, '$[0]')""",
         (json.dumps(list(wanted)), vault),
     )
-    return {(version.path, version.stamp): version for version in _versions(rows)}
+    return {(version.path, version.stamp): version for version in as_versions(rows)}
 
 
 def has_stamp(db: sqlite3.Connection, vault: int, stamp: int) -> bool:
@@ -79,34 +79,40 @@ def has_stamp(db: sqlite3.Connection, vault: int, stamp: int) -> bool:
 
 
 def changes(db: sqlite3.Connection, vault: int, after: int, limit: int) -> list[Version]:
-    return _versions(
+    return as_versions(
         db.execute(
-            f"SELECT {_FIELDS} FROM versions v WHERE vault = ? AND stamp > ? ORDER BY stamp LIMIT ?",
+            f"SELECT {FIELDS} FROM versions v WHERE vault = ? AND stamp > ? ORDER BY stamp LIMIT ?",
             (vault, after, limit),
         )
     )
 
 
-def live(db: sqlite3.Connection, vault: int, *, at: int, after: str, prefix: str, limit: int) -> list[Version]:
-    # The end compares by bytes: the prefix with its last byte raised by one. UTF-8 has no byte 0xff: it can be raised.
+def beyond(prefix: str) -> bytes:
+    """What comes after every string with the prefix, by bytes; for a comparison with CAST(? AS TEXT).
+
+    The prefix with its last byte raised by one: UTF-8 has no byte 0xff.
+    """
     encoded = prefix.encode()
-    end = encoded[:-1] + bytes([encoded[-1] + 1]) if encoded else b"\xff"
-    return _versions(
+    return encoded[:-1] + bytes([encoded[-1] + 1]) if encoded else b"\xff"
+
+
+def live(db: sqlite3.Connection, vault: int, *, at: int, after: str, prefix: str, limit: int) -> list[Version]:
+    return as_versions(
         db.execute(
-            f"""SELECT {_FIELDS} FROM versions v INDEXED BY versions_by_path
+            f"""SELECT {FIELDS} FROM versions v INDEXED BY versions_by_path
                 WHERE v.vault = ? AND v.path > ? AND v.path >= ? AND v.path < CAST(? AS TEXT) AND v.hash IS NOT NULL
                 AND v.stamp = (SELECT max(stamp) FROM versions WHERE vault = v.vault AND path = v.path AND stamp <= ?)
                 ORDER BY v.path LIMIT ?""",
-            (vault, after, prefix, end, at, limit),
+            (vault, after, prefix, beyond(prefix), at, limit),
         )
     )
 
 
 def listing(db: sqlite3.Connection, vault: int, *, at: int, after: str, limit: int) -> tuple[list[Version], str | None]:
-    page = _versions(
+    page = as_versions(
         db.execute(
-            f"""SELECT {_FIELDS} FROM versions v INDEXED BY versions_by_path
-                WHERE v.vault = ? AND v.path > ? AND v.hash IS NOT NULL AND v.stamp <= ? AND v.stamp = {_NEWEST}
+            f"""SELECT {FIELDS} FROM versions v INDEXED BY versions_by_path
+                WHERE v.vault = ? AND v.path > ? AND v.hash IS NOT NULL AND v.stamp <= ? AND v.stamp = {NEWEST}
                 ORDER BY v.path LIMIT ?""",
             (vault, after, at, limit),
         )
@@ -114,10 +120,37 @@ def listing(db: sqlite3.Connection, vault: int, *, at: int, after: str, limit: i
     return page, page[-1].path if len(page) == limit else None
 
 
-def history(db: sqlite3.Connection, vault: int, path: str, before: int | None, limit: int) -> list[Version]:
-    return _versions(
+def recent(
+    db: sqlite3.Connection,
+    vault: int,
+    *,
+    before: int,
+    since: int,
+    device: str | None,
+    user: str | None,
+    prefix: str,
+    limit: int,
+) -> tuple[list[Version], int | None]:
+    looked_at = max(limit, LOOKED_AT)
+    window = "FROM versions WHERE vault = ? AND stamp < ? AND stamp > ? ORDER BY stamp DESC"
+    last = db.execute(f"SELECT stamp {window} LIMIT 1 OFFSET ?", (vault, before, since, looked_at - 1)).fetchone()
+    page = as_versions(
         db.execute(
-            f"""SELECT {_FIELDS} FROM versions v INDEXED BY versions_by_path
+            f"""SELECT {FIELDS} FROM versions v
+                WHERE vault = ? AND stamp < ? AND stamp > ? AND device = ifnull(?, device) AND user = ifnull(?, user)
+                AND +path >= ? AND +path < CAST(? AS TEXT) ORDER BY stamp DESC LIMIT ?""",
+            (vault, before, last[0] - 1 if last else since, device, user, prefix, beyond(prefix), limit),
+        )
+    )
+    if len(page) == limit:
+        return page, page[-1].stamp
+    return page, last[0] if last else None
+
+
+def history(db: sqlite3.Connection, vault: int, path: str, before: int | None, limit: int) -> list[Version]:
+    return as_versions(
+        db.execute(
+            f"""SELECT {FIELDS} FROM versions v INDEXED BY versions_by_path
                 WHERE vault = ? AND path = ? AND stamp < ? ORDER BY stamp DESC LIMIT ?""",
             (vault, path, before if before is not None else 1 << 62, limit),
         )
@@ -137,9 +170,9 @@ def facts(db: sqlite3.Connection, vault: int, purge_mark: int, queries: Sequence
 def _settling(db: sqlite3.Connection, vault: int, queries: Sequence[Query]) -> list[Version]:
     """Puts above each query's base with one of its hashes, oldest first."""
     asked = [[q.path, q.base or 0, list(q.hashes)] for q in queries]
-    return _versions(
+    return as_versions(
         db.execute(
-            f"""SELECT {_FIELDS} FROM json_each(?) q CROSS JOIN versions v INDEXED BY versions_by_path
+            f"""SELECT {FIELDS} FROM json_each(?) q CROSS JOIN versions v INDEXED BY versions_by_path
                 ON v.vault = ? AND v.path = json_extract(q.value, '$[0]') AND v.stamp > json_extract(q.value, '$[1]')
                 WHERE lower(hex(v.hash)) IN (SELECT value FROM json_each(q.value, '$[2]'))
                 ORDER BY v.stamp""",

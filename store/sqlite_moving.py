@@ -82,9 +82,10 @@ class SqliteMoving:
                 key = int(one.id, 16)
                 counters = (one.files, one.bytes, one.stored, one.conflicts)
                 db.execute(
-                    """INSERT INTO vaults (key, name, epoch, clock, purge_mark, files, bytes, stored, conflicts)
-                       VALUES (?,?,?,?,?,?,?,?,?)""",
-                    (key, one.name, one.epoch, one.clock, one.purge_mark, *counters),
+                    """INSERT INTO vaults
+                       (key, name, epoch, clock, purge_mark, files, bytes, stored, conflicts, auto_merge)
+                       VALUES (?,?,?,?,?,?,?,?,?,?)""",
+                    (key, one.name, one.epoch, one.clock, one.purge_mark, *counters, one.auto_merge),
                 )
                 rows = [(key, user, role) for user, role in one.members.items()]
                 db.executemany("INSERT INTO members VALUES (?, ?, ?)", rows)

@@ -59,6 +59,7 @@ STEPS: list[str] = [
     CREATE INDEX conflicts_by_path ON conflicts (vault, path);
     CREATE INDEX conflicts_open ON conflicts (vault, opened) WHERE resolution IS NULL;
     """,
+    "ALTER TABLE vaults ADD COLUMN auto_merge INTEGER NOT NULL DEFAULT 0",
 ]
 
 

@@ -5,6 +5,7 @@ This is the one place with that order.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from store.errors import (
 )
 from store.groups import MOST_WRITES, GroupCommit, publish
 from store.intake import Intake, Item
+from store.merging import Merging, settle_by_merge
 from store.offload import Offload, inline
 from store.settle import Choice, settle
 from sync.judge import Verdict, Write, judge
@@ -34,6 +36,8 @@ from sync.model import Conflict, Version
 MIB = 1 << 20
 _STALE = "the path has changed since: look at `head`, then decide again"
 _REFUSAL = {Verdict.STALE: "conflict", Verdict.GONE: "not-found", Verdict.BLOCKED: "path-taken"}
+# How long a push settles conflicts by merging before its client gets an answer; the others stay open.
+MERGING_S = 10.0
 _STATUS = {Verdict.SAME: "same", Verdict.REPEATED: "deleted", Verdict.KEEP: "conflict"}
 
 
@@ -81,6 +85,7 @@ class Vaults:
         self._max_file = max_file
         self._quota = quota
         self._groups = GroupCommit(metadata, bus)
+        self._merging = Merging(metadata, bodies, offload=offload)
 
     # -- one file
 
@@ -112,7 +117,8 @@ class Vaults:
             raise
         with self._new_bodies(vault) as new:
             new.update(self._offload(self._bodies.keep, vault.id, [received]))
-            return self._commit_one(vault, write, new)
+            outcome = self._commit_one(vault, write, new)
+        return self._settled_by_merge(vault, [write], [outcome])[0]
 
     def delete(self, vault: Vault, write: Write) -> Outcome:
         """Stores a tombstone. Verdicts that come back: STORE, REPEATED. Raises Stale, NotFound."""
@@ -199,7 +205,10 @@ class Vaults:
             except BaseException:
                 self._offload(intake.discard)
                 raise
-            return self._commit_all(vault, items, new)
+            writes, outcomes, after, cursor = self._commit_all(vault, items, new)
+        following = iter(self._settled_by_merge(vault, writes, outcomes))
+        results = [_refused(item) if item.refusal else _result(item, next(following)) for item in items]
+        return Pushed(results, after, cursor)
 
     def _keep_all(self, vault: Vault, items: Sequence[Item], new: set[str]) -> None:
         """Every body durable before any version names it; puts without one are refused."""
@@ -215,7 +224,10 @@ class Vaults:
                 item.refusal = "need-body"
         new |= {digest for digest, is_new in there.items() if is_new}
 
-    def _commit_all(self, vault: Vault, items: Sequence[Item], new: set[str]) -> Pushed:
+    def _commit_all(
+        self, vault: Vault, items: Sequence[Item], new: set[str]
+    ) -> tuple[list[Write], list[Outcome], int | None, int | None]:
+        """What was committed and what became of each, and the stamps of `Pushed`."""
         writes = [item.write for item in items if item.refusal is None and item.write]
         outcomes: list[Outcome] = []
         after = cursor = None
@@ -228,20 +240,22 @@ class Vaults:
                 after = None  # somebody else's versions lie in between
             cursor = done[-1].cursor
             outcomes += done
-        following = iter(outcomes)
-        results = [_refused(item) if item.refusal else _result(item, next(following)) for item in items]
-        return Pushed(results, after, cursor if after is not None else None)
+        return writes, outcomes, after, cursor if after is not None else None
 
     # -- conflicts
 
     def resolve(self, vault: Vault, conflict_id: str, choice: Choice) -> list[Version]:
         """Settles a conflict in one transaction; returns the new versions in order.
 
-        Raises NotFound, BadRequest (settled already, or a choice that makes no sense), Stale, PathTaken.
+        Raises NotFound, BadRequest (settled already, or a choice that makes no sense), Stale, PathTaken, TooLarge,
+        Full.
         """
+        return self._resolve(vault, conflict_id, choice).versions
+
+    def _resolve(self, vault: Vault, conflict_id: str, choice: Choice) -> Committed:
         with self._new_bodies(vault) as new:
             if choice.text is not None:
-                received = self._receive([choice.text.encode()], None)
+                received = self._receive_text(vault, choice.text)
                 new.update(self._offload(self._bodies.keep, vault.id, [received]))
                 choice = replace(choice, merged=(received.hash, received.size))
             conflict = self._metadata.conflict(vault.id, conflict_id)
@@ -251,7 +265,40 @@ class Vaults:
             done = self._metadata.transact(vault.id, partial(_resolve, conflict_id, choice, new), {conflict.path})
             new.difference_update(done.named)
         publish(self._bus, vault.id, done)
-        return done.versions
+        return done
+
+    def _receive_text(self, vault: Vault, text: str) -> Received:
+        try:
+            body = text.encode()
+        except UnicodeEncodeError:  # JSON can spell half of a surrogate pair
+            raise BadRequest("`text` is no text: there is half of a surrogate pair in it") from None
+        received = self._receive([body], None)
+        try:
+            self._check_quota(vault, [received])
+        except BaseException:
+            self._offload(self._bodies.discard, [received])
+            raise
+        return received
+
+    def _settled_by_merge(self, vault: Vault, writes: Sequence[Write], outcomes: list[Outcome]) -> list[Outcome]:
+        """Where the vault wants that: new candidates merged, and what became of their conflicts in the outcomes."""
+        if not vault.auto_merge:
+            return outcomes
+        deadline = time.monotonic() + MERGING_S
+
+        def attempt(write: Write, outcome: Outcome) -> Outcome:
+            if outcome.conflict is None or time.monotonic() > deadline:
+                return outcome
+            conflict = settle_by_merge(self._merging, self._resolve_merged, vault, outcome.conflict, write)
+            return replace(outcome, conflict=conflict)
+
+        return [attempt(write, outcome) for write, outcome in zip(writes, outcomes, strict=True)]
+
+    def _resolve_merged(self, vault: Vault, conflict_id: str, choice: Choice) -> Committed:
+        if self._quota:  # the vault has grown by the candidate
+            there = self._metadata.vault(vault.name)
+            vault = there if there is not None and there.id == vault.id else vault
+        return self._resolve(vault, conflict_id, choice)
 
     # -- room and bodies
 

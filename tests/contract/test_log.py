@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from store.base import Metadata, Query, Vault
+from store.base import LOOKED_AT, Metadata, Query, Totals, Transaction, Vault
 from sync.model import Version
 from tests.contract.backends import Backend
 from tests.contract.log import append, hash_of
@@ -243,3 +245,167 @@ def test_facts_are_head_and_settled_base_of_every_path_asked(
 
 def test_facts_about_nothing_are_none(metadata: Metadata, vault: Vault) -> None:
     assert metadata.facts(vault.id, []) == {}
+
+
+# -- one folder
+
+
+def names(entries: list[Version | str]) -> list[str]:
+    return [entry if isinstance(entry, str) else entry.path for entry in entries]
+
+
+def in_pages(metadata: Metadata, vault_id: str, prefix: str, limit: int) -> list[Version | str]:
+    found: list[Version | str] = []
+    while True:
+        page = metadata.folder(vault_id, prefix=prefix, after=names(found)[-1] if found else "", limit=limit)
+        assert len(page) <= limit
+        found += page
+        if len(page) < limit:
+            return found
+
+
+def lies_in(live: list[Version], prefix: str) -> list[Version | str]:
+    """What a folder shows, from all live heads: the rule in a few lines."""
+    found: dict[str, Version | str] = {}
+    for version in live:
+        if version.path.startswith(prefix):
+            inner, slash, _ = version.path[len(prefix) :].partition("/")
+            found[prefix + inner + slash] = prefix + inner + slash if slash else version
+    return [found[name] for name in sorted(found, key=str.encode)]
+
+
+def test_a_folder_shows_its_files_and_each_folder_in_it_once(metadata: Metadata, vault: Vault) -> None:
+    written = append(
+        metadata, vault.id, *((path, "A") for path in ("n/b/x", "n/b/y/z", "n/a", "n/c", "n/é/x", "m", "n.md", "o/x"))
+    )
+    assert metadata.folder(vault.id, prefix="n/", after="", limit=10) == [written[2], "n/b/", written[3], "n/é/"]
+    assert metadata.folder(vault.id, prefix="", after="", limit=10) == [written[5], written[6], "n/", "o/"]
+    assert metadata.folder(vault.id, prefix="n", after="", limit=10) == [written[6], "n/"]
+    assert metadata.folder(vault.id, prefix="none/", after="", limit=10) == []
+
+
+def test_what_was_deleted_is_in_no_folder(metadata: Metadata, vault: Vault) -> None:
+    append(metadata, vault.id, ("dead/a", "A"), ("dead/b/c", "A"), ("half/a", "A"), ("half/b", "A"), ("x", "A"))
+    append(metadata, vault.id, ("dead/a", "-"), ("dead/b/c", "-"), ("half/a", "-"), ("x", "-"))
+    (edited,) = append(metadata, vault.id, ("half/b", "B"))
+    assert metadata.folder(vault.id, prefix="", after="", limit=10) == ["half/"]
+    assert metadata.folder(vault.id, prefix="half/", after="", limit=10) == [edited]
+
+
+def test_a_folder_goes_on_after_any_name(metadata: Metadata, vault: Vault) -> None:
+    """A folder's name comes before all that lies in it: whoever names that has passed the folder."""
+    append(metadata, vault.id, *((path, "A") for path in ("a", "b!", "b/x", "b/y", "b0", "c")))
+    after = {"": "ab!b/b0c", "a": "b!b/b0c", "b": "b!b/b0c", "b!": "b/b0c", "b/": "b0c", "b/x": "b0c", "b/zz": "b0c"}
+    after |= {"b0": "c", "bb": "c", "c": "", "\U0010ffff": ""}
+    for name, left in after.items():
+        assert "".join(names(metadata.folder(vault.id, prefix="", after=name, limit=10))) == left
+    for name, inner in {"": "b/xb/y", "b/": "b/xb/y", "a": "b/xb/y", "b/x": "b/y", "b0": ""}.items():
+        assert "".join(names(metadata.folder(vault.id, prefix="b/", after=name, limit=10))) == inner
+
+
+def test_a_folders_names_come_in_byte_order(metadata: Metadata, vault: Vault) -> None:
+    live = ["A", "a b/x", "a!", "a.b/y", "a/b", "a0", "é/x", "日", "\uff21/x", "🌱/x", "🌱🌱"]
+    append(metadata, vault.id, *((path, "A") for path in reversed(live)))
+    expected = ["A", "a b/", "a!", "a.b/", "a/", "a0", "é/", "日", "\uff21/", "🌱/", "🌱🌱"]
+    for limit in (1, 2, 3, 100):
+        assert names(in_pages(metadata, vault.id, "", limit)) == expected
+
+
+def test_a_folder_of_thousands_is_shown_page_by_page(metadata: Metadata, vault: Vault) -> None:
+    """More than is looked at in one go: side by side, in one folder among them, in many folders, and deleted ones."""
+    paths_ = [f"a/{n:04}" for n in range(1_200)] + [f"b{n:04}" for n in range(1_100)] + ["c/1", "d"]
+    paths_ += [f"e/{n:04}/{m:03}" for n in range(20) for m in range(100)] + ["f"]
+    append(metadata, vault.id, *((path, "A") for path in paths_))
+    append(metadata, vault.id, *((path, "-") for path in paths_ if path.startswith("a/") and path != "a/1199"))
+    live = metadata.live(vault.id, at=1 << 60, limit=10_000)
+    for prefix, limit in [("", 1_000), ("", 700), ("", 5_000), ("e/", 7), ("a/", 10), ("b", 300)]:
+        assert in_pages(metadata, vault.id, prefix, limit) == lies_in(live, prefix)
+
+
+parts = st.sampled_from(["a", "b", "a!", "é", "🌱"])
+deep = st.lists(parts, min_size=1, max_size=3).map("/".join)
+
+
+@given(st.lists(st.tuples(deep, st.sampled_from("A-")), max_size=15), st.integers(1, 4))
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_folder_shows_what_lies_in_it(metadata: Metadata, changes: list[tuple[str, str]], limit: int) -> None:
+    there = metadata.vault("fresh")
+    if there is not None:
+        metadata.remove_vault(there.id)
+    vault = metadata.create_vault("fresh", "me")
+    if changes:
+        append(metadata, vault.id, *changes)
+    live = metadata.live(vault.id, at=1 << 60, limit=100)
+    for prefix in ["", "a", "a/", "a/b/", "é/", "🌱/a"]:
+        assert in_pages(metadata, vault.id, prefix, limit) == lies_in(live, prefix)
+
+
+# -- recent changes
+
+
+def written_by(metadata: Metadata, vault_id: str, *changes: tuple[str, str, str]) -> list[Version]:
+    """One put a change (path, device, user)."""
+
+    def work(tx: Transaction) -> list[Version]:
+        versions = [
+            Version(path, "put", stamp, None, hash_of("A"), 1, None, device, user)
+            for stamp, (path, device, user) in enumerate(changes, tx.first_stamp)
+        ]
+        tx.append(versions, Totals())
+        return versions
+
+    return metadata.transact(vault_id, work)
+
+
+def recent(metadata: Metadata, vault_id: str, **chosen: Any) -> tuple[list[Version], int | None]:
+    asked = {"before": 1 << 62, "since": 0, "device": None, "user": None, "prefix": "", "limit": 100}
+    return metadata.recent(vault_id, **(asked | chosen))
+
+
+def test_recent_changes_are_newest_first_between_two_stamps(metadata: Metadata, vault: Vault) -> None:
+    written = append(metadata, vault.id, ("a", "A"), ("b", "B"), ("a", "-"), ("c", "C"), ("a", "D"))
+    assert recent(metadata, vault.id) == (written[::-1], None)
+    assert recent(metadata, vault.id, before=written[3].stamp) == (written[2::-1], None)
+    assert recent(metadata, vault.id, since=written[1].stamp) == (written[:1:-1], None)
+    assert recent(metadata, vault.id, before=written[3].stamp, since=written[1].stamp) == ([written[2]], None)
+    assert recent(metadata, vault.id, before=written[0].stamp) == ([], None)
+    assert recent(metadata, metadata.create_vault("other", "me").id) == ([], None)
+
+
+def test_recent_changes_go_on_from_page_to_page(metadata: Metadata, vault: Vault) -> None:
+    written = append(metadata, vault.id, ("a", "A"), ("b", "B"), ("a", "-"), ("c", "C"), ("a", "D"))
+    seen: list[Version] = []
+    before: int | None = 1 << 62
+    while before is not None:
+        page, before = recent(metadata, vault.id, before=before, limit=2)
+        assert len(page) <= 2
+        seen += page
+    assert seen == written[::-1]
+
+
+def test_recent_changes_can_be_those_of_a_device_a_user_and_below_a_prefix(metadata: Metadata, vault: Vault) -> None:
+    a, b, c, d, e = written_by(
+        metadata,
+        vault.id,
+        ("n/a", "laptop", "me"),
+        ("n/b", "phone", "me"),
+        ("n.md", "laptop", "me"),
+        ("n/c", "laptop", "you"),
+        ("N/d", "Laptop", "me"),
+    )
+    assert recent(metadata, vault.id, device="laptop") == ([d, c, a], None)
+    assert recent(metadata, vault.id, user="me") == ([e, c, b, a], None)
+    assert recent(metadata, vault.id, prefix="n/") == ([d, b, a], None)
+    assert recent(metadata, vault.id, prefix="n/", device="laptop", user="me") == ([a], None)
+    assert recent(metadata, vault.id, device="") == ([], None)
+    assert recent(metadata, vault.id, device="laptop", limit=2) == ([d, c], c.stamp)
+    assert recent(metadata, vault.id, device="laptop", since=a.stamp, before=d.stamp) == ([c], None)
+
+
+def test_a_page_of_recent_changes_looks_at_a_bounded_number_of_versions(metadata: Metadata, vault: Vault) -> None:
+    """It may be empty and yet not the last."""
+    (first,) = written_by(metadata, vault.id, ("a", "phone", "me"))
+    others = written_by(metadata, vault.id, *((f"b{n}", "laptop", "me") for n in range(LOOKED_AT + 10)))
+    page, before = recent(metadata, vault.id, device="phone")
+    assert (page, before) == ([], others[10].stamp)
+    assert recent(metadata, vault.id, device="phone", before=before) == ([first], None)

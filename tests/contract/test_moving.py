@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from store.base import Metadata, Totals, Transaction, Vault
+from store.base import Metadata, Totals, Transaction, User, Vault
 from store.errors import Unavailable
 from store.moving import Move
 from sync.model import Candidate, Conflict
@@ -30,7 +30,7 @@ def conflict(id: str, path: str = "a", opened: int = 1) -> Conflict:
 
 @pytest.fixture
 def full(metadata: Metadata, vault: Vault) -> Metadata:
-    """Two people and two vaults: histories, tombstones, conflicts, counters and a purge mark."""
+    """Two people and two vaults: histories, tombstones, conflicts, counters, a purge mark and a setting."""
     metadata.set_member(vault.id, "you", "read")
     other = metadata.create_vault("other", "you")
     append(metadata, vault.id, ("a", "A"), ("Bücher/日記.md", "B"), ("a", "-"))
@@ -44,6 +44,7 @@ def full(metadata: Metadata, vault: Vault) -> Metadata:
 
     metadata.transact(vault.id, disputes)
     metadata.set_purge_mark(vault.id, 5)
+    metadata.set_auto_merge(vault.id, True)
     return metadata
 
 
@@ -67,6 +68,7 @@ WRITES: dict[str, Callable[[Metadata, str], object]] = {
     "set_member": lambda m, v: m.set_member(v, "you", "write"),
     "remove_member": lambda m, v: m.remove_member(v, "you"),
     "remove_vault": lambda m, v: m.remove_vault(v),
+    "set_auto_merge": lambda m, v: m.set_auto_merge(v, False),
     "set_purge_mark": lambda m, v: m.set_purge_mark(v, 9),
     "renew_epoch": lambda m, v: m.renew_epoch(v),
 }
@@ -249,10 +251,10 @@ def test_versions_and_conflicts_are_given_in_pages(full: Metadata) -> None:
 
 def test_a_database_is_empty_until_something_would_be_lost_with_it(metadata: Metadata, empty: Metadata) -> None:
     metadata.create_vault("second", owner=metadata.users()[0].name)
-    for people in (metadata.users()[:1], []), ([], metadata.vaults()[:1]):
-        moving = empty.moving()
+    moving = empty.moving()
+    for people, vaults in (metadata.users()[:1], list[Vault]()), (list[User](), metadata.vaults()[:1]):
         assert moving.is_empty()
-        moving.take_people(empty.secret(), *people)
+        moving.take_people(empty.secret(), people, vaults)
         assert not moving.is_empty()
         moving.clear()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from store.base import Metadata, Totals, User, Vault
@@ -122,6 +124,29 @@ def test_only_who_exists_becomes_a_member_of_what_exists(metadata: Metadata, vau
         metadata.set_member(vault.id, "you", "read")
     with pytest.raises(NotFound):
         metadata.remove_member(vault.id, "me")
+
+
+def test_a_vault_merges_by_itself_once_it_was_told_to(metadata: Metadata, backend: Backend, vault: Vault) -> None:
+    """Every client sees it, wherever the vault is read; nothing else changes."""
+    other = metadata.create_vault("other", "me")
+    append(metadata, vault.id, ("a", "A"))
+    before = metadata.vault("notes")
+    assert before is not None
+    assert before.auto_merge is False
+    for on in (True, True, False):
+        metadata.set_auto_merge(vault.id, on)
+        there = backend.open().vault("notes")
+        assert there == replace(before, auto_merge=on)
+        assert there.auto_merge is on
+        assert metadata.vault_and_head("notes", "a")[0] == there
+        assert metadata.vaults() == [there, other]
+        assert metadata.transact(vault.id, lambda tx: tx.vault) == there
+
+
+def test_only_a_vault_that_is_there_is_told_to_merge(metadata: Metadata, vault: Vault) -> None:
+    metadata.remove_vault(vault.id)
+    with pytest.raises(NotFound):
+        metadata.set_auto_merge(vault.id, True)
 
 
 def test_a_member_is_removed_once(metadata: Metadata, vault: Vault) -> None:

@@ -174,6 +174,27 @@ def test_a_live_path_below_is_found(metadata: Metadata, vault: Vault) -> None:
     metadata.transact(vault.id, work)
 
 
+def test_what_lives_below_is_found_of_every_path_where_there_is_much_of_it(metadata: Metadata, vault: Vault) -> None:
+    """However much lies below one of the paths, all are answered for."""
+    files = [f"{folder}/{number:03}" for folder in ("a", "b", "c/d") for number in range(300)]
+    written = {version.path: version for version in append(metadata, vault.id, *((path, "A") for path in files))}
+    asked = ["a", "b", "c", "c/d", *(f"none {number}" for number in range(50))]
+
+    def work(tx: Transaction) -> None:
+        below = tx.live_below(asked)
+        assert below.keys() == {"a", "b", "c", "c/d"}
+        assert all(written[one.path] == one and one.path.startswith(f"{path}/") for path, one in below.items())
+        most = [path for path in files if path not in ("b/299", "c/d/299")]
+        assert tx.live_below(asked, excluding=most) == {
+            "b": written["b/299"],
+            "c": written["c/d/299"],
+            "c/d": written["c/d/299"],
+        }
+
+    for about in ((), asked):
+        metadata.transact(vault.id, work, about)
+
+
 def test_what_lives_below_is_judged_by_its_newest_version(metadata: Metadata, vault: Vault) -> None:
     append(metadata, vault.id, ("a/x", "A"), ("a/x", "-"), ("a/y", "A"), ("a/y", "B"))
     (again,) = append(metadata, vault.id, ("a/x", "again"))

@@ -232,6 +232,21 @@ def test_the_listing_has_live_files_in_byte_order_page_by_page(me: Person) -> No
     assert [row["path"] for row in me.get(f"{VAULT}/files?prefix=%C3%A4").json["files"]] == ["ä"]
 
 
+def test_a_listing_with_a_delimiter_is_one_folders(me: Person) -> None:
+    for path in ("n/b/x", "n/b/y", "n/a.md", "n/c.md", "n/gone/x", "n.md"):
+        me.put(path, path.encode())
+    me.delete("n/gone/x", me.get(f"{VAULT}/history/n/gone/x").json["versions"][0]["stamp"])
+    whole = me.get(f"{VAULT}/files?prefix=n/&delimiter=/").json
+    assert [row["path"] for row in whole["files"]] == ["n/a.md", "n/c.md"]
+    assert (whole["folders"], whole["next"]) == (["n/b/"], None)
+    page = me.get(f"{VAULT}/files?prefix=n/&delimiter=%2F&limit=2").json
+    assert ([row["path"] for row in page["files"]], page["folders"], page["next"]) == (["n/a.md"], ["n/b/"], "n/b/")
+    rest = me.get(f"{VAULT}/files?prefix=n/&delimiter=/&limit=2&after={page['next']}").json
+    assert ([row["path"] for row in rest["files"]], rest["folders"], rest["next"]) == (["n/c.md"], [], None)
+    root = me.get(f"{VAULT}/files?delimiter=/").json
+    assert ([row["path"] for row in root["files"]], root["folders"]) == (["n.md"], ["n/"])
+
+
 # -- files are closed
 
 

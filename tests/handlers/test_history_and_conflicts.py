@@ -49,7 +49,6 @@ def test_a_deleted_file_is_put_back(me: Person) -> None:
         {"path": "a.md", "head": 1},
         {"path": "a.md", "stamp": "1", "head": None},
         {"path": "a.md", "stamp": -1, "head": None},
-        {"since": 1},
     ],
 )
 def test_a_restore_that_lacks_something_is_bad_request(site: Site, body: Json) -> None:
@@ -101,7 +100,7 @@ def test_each_sides_body_comes_as_a_file_does(me: Person, conflict: Json, side: 
     assert me.ask("HEAD", url).headers["Content-Length"] == str(len(body))
 
 
-@pytest.mark.parametrize("side", ["3", "0", "-1", "other", "merge", "²"])
+@pytest.mark.parametrize("side", ["3", "0", "-1", "other", "merged", "²"])
 def test_a_side_that_a_conflict_does_not_have_is_not_found(me: Person, conflict: Json, side: str) -> None:
     from urllib.parse import quote
 

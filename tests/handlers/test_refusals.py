@@ -101,6 +101,9 @@ def test_a_put_with_a_malformed_header_is_bad_request(site: Site, headers: dict[
         "stamp=%ff",
         "prefix=%ff",
         "limit=01",
+        "delimiter=",
+        "delimiter=%5C",
+        "delimiter=//",
     ],
 )
 def test_a_malformed_query_is_bad_request(me: Person, query: str) -> None:
@@ -275,9 +278,9 @@ def test_a_pull_with_unknown_versions_lists_them(me: Person) -> None:
     ("method", "url", "allow"),
     [
         ("POST", "/healthz", {"GET", "HEAD", "OPTIONS"}),
-        ("PUT", "/v1/session", {"POST", "DELETE", "OPTIONS"}),
+        ("PUT", "/v1/session", {"GET", "HEAD", "POST", "DELETE", "OPTIONS"}),
         ("PUT", "/v1/vaults", {"GET", "HEAD", "OPTIONS"}),
-        ("POST", VAULT, {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}),
+        ("POST", VAULT, {"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"}),
         ("POST", file("a.md"), {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}),
         ("PATCH", file("a.md"), {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}),
         ("PUT", f"{VAULT}/files", {"GET", "HEAD", "OPTIONS"}),

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.machines import House
 from tests.mongo_proxy import MongoProxy
-from tests.store.world import change, parcel
+from tests.store.world import change, parcel, removal
 
 
 @pytest.fixture
@@ -108,3 +108,41 @@ def test_a_report_of_five_thousand_files(house: House, proxy: MongoProxy) -> Non
     answer = house.api("POST", "/sync", {"cursor": "0", "changes": changes, "last": True, "limit": 5000})
     assert {action["do"] for action in answer["actions"]} == {"adopt"}
     assert proxy.commands == ["find", "find", "aggregate", "aggregate"]
+
+
+def test_a_page_of_a_folder(house: House, proxy: MongoProxy) -> None:
+    """The vault, and a page's worth of entries; one command more for what comes after the folder that they end in."""
+    push(house, 2_000)
+    proxy.reset()
+    assert len(house.api("GET", "/files?prefix=folder 7/&delimiter=/")["files"]) == 50
+    assert proxy.commands == ["find", "aggregate"]
+    proxy.reset()
+    assert len(house.api("GET", "/files?delimiter=/")["folders"]) == 41
+    assert proxy.commands == ["find", "aggregate", "aggregate"]
+
+
+def test_a_page_of_the_log(house: House, proxy: MongoProxy) -> None:
+    """The vault and the page; where not all versions match, also where the page ends."""
+    push(house, 1_000)
+    proxy.reset()
+    assert len(house.api("GET", "/log?limit=500")["versions"]) == 500
+    assert proxy.commands == ["find", "find"]
+    proxy.reset()
+    assert house.api("GET", "/log?device=nobody") == {"versions": [], "next": None}
+    assert proxy.commands == ["find", "find", "find"]
+
+
+def test_an_undo_of_five_hundred_deleted_files(house: House, proxy: MongoProxy) -> None:
+    """The vault, the log since then, what stood there; and a transaction."""
+    push(house, 500)
+    since = int(house.api("GET", "")["cursor"].partition(".")[2])
+    gone = [one for one in house.api("GET", "/files")["files"] if one["path"].startswith("folder")]
+    removals = [removal(one["path"], one["stamp"]) for one in gone]
+    house.request("POST", "/push", parcel(removals), Content_Type="application/x-tar")
+    proxy.reset()
+    preview = house.api("POST", "/restore", {"since": since, "dry_run": True})
+    assert proxy.commands == ["find", "find", "find", "aggregate"]
+    proxy.reset()
+    done = house.api("POST", "/restore", {"since": since, "until": preview["until"]})
+    assert (len(preview["changes"]), len(done["changes"]), done["skipped"]) == (500, 500, [])
+    assert proxy.commands == ["find", "find", "find", "aggregate", "update", "insert", "commitTransaction"]

@@ -110,6 +110,8 @@ def test_no_command_on_the_logs_spans_vaults(metadata: MongoMetadata) -> None:
         metadata.changes(one.id, 0, 10)
         metadata.live(one.id, at=b.stamp, limit=10)
         metadata.listing(one.id, at=b.stamp, after="", limit=10)
+        metadata.folder(one.id, prefix="", after="", limit=10)
+        metadata.recent(one.id, before=1 << 62, since=0, device="laptop", user=None, prefix="b/", limit=10)
         metadata.history(one.id, "a", before=None, limit=10)
         metadata.facts(one.id, [Query("a", a.stamp, (hash_of("A"), hash_of("Z"))), Query("d", 5, (hash_of("Q"),))])
         metadata.conflict(one.id, "c1")

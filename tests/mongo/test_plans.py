@@ -70,11 +70,22 @@ QUERIES: dict[str, tuple[Asking, int, int]] = {
     "live below a prefix": (lambda m, v, _: m.live(v.id, at=v.clock, prefix="dir/19", limit=100), 20, 700),
     "live in the past": (lambda m, v, w: m.live(v.id, at=w[3_000].stamp, limit=5), 40, 1_700),
     "listing": (lambda m, v, _: m.listing(v.id, at=v.clock, after="", limit=10), 40, 1_300),
+    "folder": (lambda m, v, _: m.folder(v.id, prefix="dir/", after="", limit=30), 1_000, 1_001),
+    # Past the folder in which a page's worth of entries ends there is nothing more to see.
+    "folder of folders": (lambda m, v, _: m.folder(v.id, prefix="", after="", limit=30), 1_000, 1_010),
+    "recent": (lambda m, v, w: _recent(m, v, w, None), 10, 12),
+    # What a page looks at, once to see where it ends and once for what matches.
+    "recent of nobody": (lambda m, v, w: _recent(m, v, w, "nobody"), 10_000, 10_010),
     "facts": (lambda m, v, w: m.facts(v.id, [Query(p, w[0].stamp, (hash_of("29"),)) for p in ASKED]), 25, 60),
     "vault_and_head": (lambda m, v, _: m.vault_and_head("notes", ASKED[0]), 2, 4),
     "transact": (lambda m, v, _: m.transact(v.id, lambda tx: tx.heads(ASKED), ASKED), 15, 100),
     "transact on new paths": (lambda m, v, _: m.transact(v.id, lambda _: 0, [f"n/{n}" for n in range(100)]), 5, 500),
 }
+
+
+def _recent(metadata: MongoMetadata, vault: Vault, written: list[Version], device: str | None) -> object:
+    before = written[-1].stamp
+    return metadata.recent(vault.id, before=before, since=0, device=device, user=None, prefix="", limit=10)
 
 
 @pytest.mark.parametrize("name", QUERIES)

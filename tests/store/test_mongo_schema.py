@@ -159,3 +159,18 @@ def test_indexes_that_somebody_dropped_are_made_again(database: Mongo, open_it: 
     assert missing_indexes(database) == INDEXES
     open_it().prepare()
     assert missing_indexes(database) == []
+
+
+def test_a_vault_of_an_older_gobi_does_not_merge_by_itself(
+    database: Mongo, open_it: Callable[[], MongoMetadata], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its document has no such field."""
+    old(open_it, monkeypatch)
+    one = open_it()
+    made = one.create_vault("notes", "me")
+    database["vaults"].update_one({"name": "notes"}, {"$unset": {"auto_merge": 1}})
+    assert one.vault("notes") == made
+    one.set_auto_merge(made.id, True)
+    there = one.vault("notes")
+    assert there is not None
+    assert there.auto_merge

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from store.base import Bodies, Message, Metadata, Notice, PeopleChanged, Vault
@@ -16,10 +16,11 @@ from store.reader import Reader
 from store.registry import Registry
 from store.settle import Choice
 from store.sqlite import SqliteMetadata
+from store.undo import Asked, Undo, Undone
 from store.vaults import Pushed, Vaults
 from sync import bundle
 from sync.judge import Write
-from sync.model import Conflict, Json, Version
+from sync.model import Conflict, Cursor, Json, Version
 
 USER = "me"
 NAME = "notes"
@@ -79,6 +80,7 @@ class World:
         self.bus.subscribe(self._hear)
         self.vaults = Vaults(self.metadata, self.bodies, self.bus, quota=self.quota, max_file=self.max_file)
         self.reader = Reader(self.metadata, self.bodies)
+        self.undoing = Undo(self.metadata, self.bodies, self.bus, self.reader)
         self.registry = Registry(self.metadata, self.bodies, self.bus)
         if self.metadata.user(USER) is None:
             self.metadata.add_user(USER, "$argon2id$")
@@ -147,6 +149,39 @@ class World:
         choice = Choice(keep, head, "desktop", USER, candidate, text)
         return self.vaults.resolve(self.vault, conflict.id, choice)
 
+    def undo(
+        self,
+        since: int,
+        *,
+        device: str | None = None,
+        user: str | None = None,
+        prefix: str = "",
+        until: Cursor | None = None,
+        by: str = "desktop",
+    ) -> Undone:
+        """Takes changes back, after a look at what that would be, which has to come true."""
+        asked = Asked(since, device, user, prefix, until)
+        foreseen = self.preview(since, device=device, user=user, prefix=prefix, until=until, by=by)
+        done = self.undoing.run(self.vault, asked, device=by, user=USER)
+        assert told(done) == told(foreseen)
+        return done
+
+    def preview(
+        self,
+        since: int,
+        *,
+        device: str | None = None,
+        user: str | None = None,
+        prefix: str = "",
+        until: Cursor | None = None,
+        by: str = "desktop",
+    ) -> Undone:
+        """What an undo would do; changes nothing."""
+        log, vault, heard = self.log(), self.vault, len(self.notices)
+        undone = self.undoing.preview(vault, Asked(since, device, user, prefix, until), device=by, user=USER)
+        assert (self.log(), self.vault, len(self.notices)) == (log, vault, heard)
+        return undone
+
     # -- reading
 
     def head(self, path: str) -> Version | None:
@@ -169,3 +204,9 @@ class World:
     def conflict(self, conflict: Conflict) -> Conflict:
         """The conflict as it is now."""
         return self.reader.conflict(self.vault, conflict.id)
+
+
+def told(undone: Undone) -> Undone:
+    """What was told of an undo but for the stamps of its versions, which a preview cannot know."""
+    changes = [one._replace(version=one.version._replace(stamp=0)) for one in undone.changes]
+    return replace(undone, changes=changes)

@@ -1,0 +1,149 @@
+// The page: who is signed in, which view the address names, and the vault's live socket.
+
+import { html, render, useCallback, useEffect, useMemo, useRef, useState } from "./vendor/preact.js";
+import { Problem, address, ask, session, signOut } from "./api.js";
+import { Live } from "./live.js";
+import { Name, Place, Tell, Trouble, link } from "./parts.js";
+import { About } from "./about.js";
+import { Changes } from "./changes.js";
+import { Compare } from "./compare.js";
+import { Conflicts } from "./conflicts.js";
+import { FileView } from "./file.js";
+import { Files } from "./files.js";
+import { Settle } from "./settle.js";
+import { SignIn } from "./signin.js";
+import { Undo } from "./undo.js";
+import { Vaults } from "./vaults.js";
+
+const VIEWS = { files: Files, file: FileView, compare: Compare, changes: Changes, undo: Undo, conflicts: Conflicts, about: About };
+
+/** The address's view: `{ vault, view, path, query }`. */
+function where() {
+  const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
+  try {
+    const [head, vault, view = "files", ...rest] = path.split("/").map(decodeURIComponent);
+    if (head !== "v" || !vault) return {};
+    return { vault, view: view || "files", path: rest.join("/"), query: Object.fromEntries(new URLSearchParams(query)) };
+  } catch {
+    return {}; // a broken address
+  }
+}
+
+function App() {
+  const [user, setUser] = useState(undefined);
+  const [trouble, setTrouble] = useState(null);
+  const [place, setPlace] = useState(where);
+  const [notice, setNotice] = useState(null);
+  useEffect(() => {
+    const moved = () => setPlace(where());
+    addEventListener("hashchange", moved);
+    session().then(setUser, setTrouble);
+    return () => removeEventListener("hashchange", moved);
+  }, []);
+  const tell = useCallback((text, more = {}) => setNotice({ text, ...more }), []);
+  const out = useCallback(() => setUser(null), []);
+  const leave = async () => {
+    try {
+      await signOut();
+      out();
+    } catch (error) {
+      tell(error.message, { problem: true });
+    }
+  };
+
+  let content;
+  if (trouble) content = html`<main><${Trouble} error=${trouble} again=${() => location.reload()} /></main>`;
+  else if (user === null) content = html`<${SignIn} done=${setUser} />`;
+  else if (place.vault) content = html`<${Vault} key=${place.vault} place=${place} user=${user} out=${out} />`;
+  else content = user && html`<main id="main"><${Vaults} out=${out} /></main>`;
+
+  return html`<${Tell.Provider} value=${tell}>
+    <a class="skip" href="#main" onClick=${skip}>To the content</a>
+    <header class="top">
+      <a class="home" href="#/">gobi</a>
+      ${user && html`<span class="quiet user"><${Name} of=${user} /></span><button type="button" class="plain" onClick=${leave}>Sign out</button>`}
+    </header>
+    ${content}
+    <${Notice} of=${notice} close=${() => setNotice(null)} />
+  <//>`;
+}
+
+function skip(event) {
+  event.preventDefault();
+  document.querySelector("main h1, main")?.focus();
+}
+
+function Notice({ of, close }) {
+  return html`<div class="foot" role=${of?.problem ? "alert" : "status"}>
+    ${of &&
+    html`<div class=${`notice ${of.problem ? "problem" : ""}`}>
+      <p>${of.text}</p>
+      ${of.kept && html`<details open><summary>What you had typed</summary><textarea readonly rows="6" aria-label="What you had typed">${of.kept}</textarea></details>`}
+      <button type="button" class="plain" onClick=${close}>Close</button>
+    </div>`}
+  </div>`;
+}
+
+function Vault({ place, user, out }) {
+  const name = place.vault;
+  const [info, setInfo] = useState(null);
+  const [trouble, setTrouble] = useState(null);
+  const [connected, setConnected] = useState(true);
+  const listeners = useRef(new Set());
+  const listen = useCallback((handler) => {
+    listeners.current.add(handler);
+    return () => listeners.current.delete(handler);
+  }, []);
+  const reload = useCallback(async () => {
+    try {
+      setInfo(await ask("GET", address(name)));
+      setTrouble(null);
+    } catch (error) {
+      if (error instanceof Problem && error.status === 401) out();
+      else setTrouble(error);
+    }
+  }, [name]);
+  useEffect(() => {
+    reload();
+    let soon = null;
+    const live = new Live(name, (message) => {
+      if (message.type === "state") setConnected(message.connected);
+      else if (!soon) soon = setTimeout(() => ((soon = null), reload()), 1000);
+      for (const handler of listeners.current) handler(message);
+    });
+    return () => (clearTimeout(soon), live.stop());
+  }, [name]);
+  const context = useMemo(
+    () => ({ name, user, info, reload, listen, writes: info ? info.role !== "read" : false }),
+    [name, user, info, reload, listen],
+  );
+
+  if (trouble && !info)
+    return html`<main id="main">
+      <h1 tabindex="-1">This vault cannot be shown</h1>
+      <${Trouble} error=${trouble} again=${reload} />
+      <p><a href="#/">All vaults</a></p>
+    </main>`;
+  const View = place.view === "conflicts" && place.path ? Settle : (VIEWS[place.view] ?? Files);
+  const wide = View === Settle || View === Compare;
+  return html`<${Place.Provider} value=${context}>
+    <${Tabs} place=${place} info=${info} connected=${connected} />
+    <main id="main" class=${wide ? "wide" : ""}>
+      <${View} key=${`${place.view}/${place.path}?${JSON.stringify(place.query)}`} path=${place.path} query=${place.query} />
+    </main>
+  <//>`;
+}
+
+function Tabs({ place, info, connected }) {
+  const tab = (view, text, views = [view]) =>
+    html`<a href=${link(place.vault, view)} aria-current=${views.includes(place.view) ? "page" : undefined}>${text}</a>`;
+  const open = info?.conflicts ?? 0;
+  return html`<nav class="tabs" aria-label="Vault">
+    <strong class="vault"><${Name} of=${place.vault} /></strong>
+    ${tab("files", "Files", ["files", "file", "compare"])} ${tab("changes", "Changes", ["changes", "undo"])}
+    ${tab("conflicts", html`Conflicts${open > 0 && html` <span class="badge">${open}</span>`}`)} ${tab("about", "About")}
+    ${!connected && html`<span class="quiet offline" role="status">Not live just now: trying again…</span>`}
+  </nav>`;
+}
+
+render(html`<${App} />`, document.getElementById("app"));

@@ -1,0 +1,36 @@
+// Every vault that the user may see.
+
+import { html } from "./vendor/preact.js";
+import { ask } from "./api.js";
+import { count, size } from "./format.js";
+import { Loaded, Name, Title, link, useLoad } from "./parts.js";
+
+const ROLES = { read: "you may read", write: "you may write", owner: "yours" };
+
+export function Vaults({ out }) {
+  const vaults = useLoad(async (signal) => {
+    try {
+      return (await ask("GET", "/v1/vaults", { signal })).vaults;
+    } catch (error) {
+      if (error.status === 401) out();
+      throw error;
+    }
+  }, []);
+  return html`<${Title} text="Vaults" />
+    <${Loaded} of=${vaults}>
+      ${(rows) =>
+        rows.length
+          ? html`<ul class="cards">
+              ${rows.map(
+                (row) => html`<li key=${row.name}>
+                  <a href=${link(row.name)}>
+                    <strong><${Name} of=${row.name} /></strong>
+                    <span class="quiet">${count(row.files, "file")}, ${size(row.bytes)} · ${ROLES[row.role]}</span>
+                  </a>
+                </li>`,
+              )}
+            </ul>`
+          : html`<p>No vaults yet. On a machine with a folder to share, run:</p>
+              <pre class="command">gobi connect FOLDER ${location.origin} NAME --user YOU --create</pre>`}
+    <//>`;
+}

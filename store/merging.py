@@ -1,0 +1,115 @@
+"""Three-way merges of a conflict's texts, and settling by them where a vault wants it (docs/protocol.md, section 8)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from store.base import Bodies, Metadata, Vault
+from store.commit import Committed
+from store.errors import BodyMissing, NotFound, StoreError
+from store.offload import Offload, inline
+from store.settle import Choice
+from sync.judge import Write
+from sync.merge import MOST_BYTES, Merge, NotMergeable, Reason, merge
+from sync.model import Conflict
+
+log = logging.getLogger("gobi.merge")
+
+# The name of the server's side behind a marker, where its version has no device.
+_SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What candidate `candidate` and the head with stamp `head` come to."""
+
+    merge: Merge
+    candidate: int
+    head: int
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """`reason`: not-text, too-large; no-base: it was purged; deleted: the server's side is a tombstone; settled."""
+
+    reason: Reason | Literal["no-base", "deleted", "settled"]
+
+
+class Merging:
+    """Reads a conflict's sides and merges them, both off the event loop."""
+
+    def __init__(self, metadata: Metadata, bodies: Bodies, *, offload: Offload = inline) -> None:
+        self._metadata = metadata
+        self._bodies = bodies
+        self._offload = offload
+
+    def merge(self, vault: Vault, conflict_id: str, number: int | None = None) -> Merged | Declined:
+        """Candidate `number` (None: the newest) with the present head. Raises NotFound, BodyMissing."""
+        conflict = self._metadata.conflict(vault.id, conflict_id)
+        if conflict is None:
+            raise NotFound("there is no such conflict")
+        return self.merge_of(vault, conflict, number)
+
+    def merge_of(self, vault: Vault, conflict: Conflict, number: int | None) -> Merged | Declined:
+        """The same for a conflict that is known."""
+        candidate = conflict.candidate(number)
+        if candidate is None:
+            raise NotFound(f"the conflict has no candidate {number}: it has 1 to {len(conflict.candidates)}")
+        if not conflict.open:
+            return Declined("settled")
+        path = conflict.path
+        head = self._metadata.heads(vault.id, [path]).get(path)
+        if head is None or head.hash is None:
+            return Declined("deleted")
+        base: tuple[str, int] | None = None  # both sides made the file new, or after it was deleted
+        if conflict.base is not None:
+            version = self._metadata.find(vault.id, [(path, conflict.base)]).get((path, conflict.base))
+            if version is None:
+                return Declined("no-base")
+            base = (version.hash, version.size) if version.hash is not None else None
+        sides = [base, (candidate.hash, candidate.size), (head.hash, head.size)]
+        if any(side and side[1] > MOST_BYTES for side in sides):
+            return Declined("too-large")
+        try:
+            done = self._offload(self._merge_now, vault.id, sides, (candidate.device, head.device or _SERVER))
+        except NotMergeable as declined:
+            return Declined(declined.reason)
+        return Merged(done, candidate.n, head.stamp)
+
+    def _merge_now(self, vault_id: str, sides: list[tuple[str, int] | None], names: tuple[str, str]) -> Merge:
+        base, client, server = (self._read(vault_id, *side) if side else b"" for side in sides)
+        return merge(base, client, server, client_name=names[0], server_name=names[1])
+
+    def _read(self, vault_id: str, hash: str, size: int) -> bytes:
+        with self._bodies.open(vault_id, hash) as file:
+            body = file.read(size + 1)
+        if len(body) != size:
+            raise BodyMissing(f"the body {hash} is damaged on the server's disk: restore it from a backup")
+        return body
+
+
+def settle_by_merge(
+    merging: Merging, settle: Callable[[Vault, str, Choice], Committed], vault: Vault, conflict: Conflict, write: Write
+) -> Conflict:
+    """The conflict as it is after an attempt to settle it by what its only candidate, which came as `write`, and the
+    head come to. It stays open where that is not certain, or anything fails: what was sent is stored already."""
+    if not conflict.open or len(conflict.candidates) != 1 or conflict.candidates[0].hash != write.hash:
+        return conflict
+    try:
+        done = merging.merge_of(vault, conflict, None)
+        if isinstance(done, Declined) or not done.merge.clean:
+            return conflict
+        choice = Choice(
+            "merged", done.head, write.device, write.user, done.candidate, done.merge.text, only_candidate=True
+        )
+        settled = settle(vault, conflict.id, choice).conflicts
+    except StoreError as error:  # somebody was faster, or there is no room
+        log.info("the conflict %s stays open: %s", conflict.id, error)
+        return conflict
+    except Exception:
+        log.exception("the conflict %s stays open", conflict.id)
+        return conflict
+    return next((one for one in settled if one.id == conflict.id), conflict)
