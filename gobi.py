@@ -36,6 +36,13 @@ CLIENT_COMMANDS = {
     "sync": ("client.commands:sync", "Bring a folder in step, once."),
     "watch": ("client.commands:watch", "Keep a folder in step until stopped."),
     "rm": ("client.commands:rm", "Delete here and, with the next sync, everywhere."),
+    "conflicts": ("client.conflict_commands:conflicts", "What both sides changed, and how to settle it."),
+    "resolve": ("client.conflict_commands:resolve", "Settle a conflict, or open the conflict window."),
+    "history": ("client.history_commands:history", "The versions of a file, newest first."),
+    "restore": ("client.history_commands:restore", "Put an older version of a file back."),
+    "log": ("client.history_commands:log", "Who changed what, and how to take it back."),
+    "undo": ("client.undo_commands:undo", "Take back everything since a moment."),
+    "verify": ("client.commands:verify", "Compare every file with the server's, byte for byte."),
     "status": ("client.commands:status", "What is in step, what waits, what needs you."),
 }
 

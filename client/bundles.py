@@ -51,7 +51,7 @@ def unpack(read: Callable[[], bytes], wanted: Sequence[Version]) -> Iterator[tup
     for version in wanted:
         entry = next(events, None)
         if not isinstance(entry, bundle.Entry) or entry.path != version.path:
-            raise ServerAway("the server sent other files than it was asked for; sync again")
+            raise ServerAway("the server sent other files than it was asked for", then="sync again")
         body = _entry_pieces(entry, events)
         yield version, body
         for _ in body:  # a body left unread must not pass for the next entry
@@ -67,7 +67,7 @@ def _events(read: Callable[[], bytes], wanted: Sequence[Version]) -> Iterator[bu
             yield from reader.feed(data)
         reader.close()
     except bundle.BundleError as error:
-        raise ServerAway(f"the server's answer was damaged on the way ({error}); sync again") from error
+        raise ServerAway(f"the server's answer was damaged on the way ({error})", then="sync again") from error
 
 
 def _entry_pieces(entry: bundle.Entry, events: Iterator[bundle.Event]) -> Iterator[bytes]:
@@ -81,4 +81,4 @@ def _entry_pieces(entry: bundle.Entry, events: Iterator[bundle.Event]) -> Iterat
         yield event.data
         if event.last:
             return
-    raise ServerAway(f"the download of {entry.path!r} was cut off; sync again")
+    raise ServerAway(f"the download of {entry.path!r} was cut off", then="sync again")

@@ -1,4 +1,6 @@
-"""The commands of a client: connect, disconnect, sync, watch, rm, status. What they return is the exit code; None is 0.
+"""The commands of a client: connect, disconnect, sync, watch, rm, status, verify.
+
+What they return is the exit code; None is 0.
 
 What is imported at the top is what every command needs; the rest comes in when it is used, since the start of the
 command is part of the product.
@@ -6,71 +8,31 @@ command is part of the product.
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
 
 import click
 
 from client import config as configuration
+from client.command import (
+    NEEDS_A_PERSON,
+    USAGE,
+    Command,
+    example,
+    folder_argument,
+    json_option,
+    open_transport,
+    print_json,
+    print_lines,
+)
 from client.config import Config, shown
-from client.ports import ServerAway, ServerRefused, SlowDown, Stopped
+from client.ports import ServerAway, ServerRefused, Stopped
 from sync.model import Json
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from client.connection import Limits
-    from client.http import HttpTransport
-
-NEEDS_A_PERSON, USAGE, OUT_OF_REACH, LATER, SETTINGS, INTERRUPTED = 1, 2, 69, 75, 78, 130
 STATUS_TIMEOUT = 5.0  # seconds that `status` gives the server: it answers without it, too
 
 
-class Command(click.Command):
-    """Turns whatever stops a command into Stopped: one line that says what to do next, and an exit code."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except Stopped as error:
-            raise Stopped(shown(str(error)), error.exit_code) from error
-        except SlowDown as error:
-            raise Stopped(shown(str(error)), LATER) from error
-        except ServerAway as error:
-            raise Stopped(shown(str(error)), OUT_OF_REACH) from error
-        except ServerRefused as error:
-            message, code = _refusal(error, ctx)
-            raise Stopped(shown(message), code) from error
-        except KeyboardInterrupt:
-            raise Stopped("stopped; nothing is lost, the next sync goes on from here", INTERRUPTED) from None
-
-
-def _refusal(error: ServerRefused, ctx: click.Context) -> tuple[str, int]:
-    folder = shown(ctx.params["folder"])
-    match error.code:
-        case "unauthorized":
-            return f"the server does not accept this user and password; run gobi connect {folder} again", SETTINGS
-        case "not-found":
-            return "the vault is not there (any more), or this user may not see it; ask its owner", SETTINGS
-    return str(error), NEEDS_A_PERSON
-
-
-def _absolute(_ctx: click.Context, _parameter: click.Parameter, value: str) -> Path:
-    return Path(os.path.abspath(value))
-
-
-folder_argument = click.argument("folder", metavar="DIR", callback=_absolute)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
-
-
-def _example(text: str) -> str:
-    return "\b\nExample:\n  " + text
-
-
-@click.command(cls=Command, epilog=_example("gobi connect ~/notes https://pi.example.org notes --user me --create"))
+@click.command(cls=Command, epilog=example("gobi connect ~/notes https://pi.example.org notes --user me --create"))
 @folder_argument
 @click.argument("url")
 @click.argument("vault")
@@ -117,7 +79,7 @@ def _ask_password(file: str | None, user: str, url: str) -> str:
     return answer
 
 
-@click.command(cls=Command, epilog=_example("gobi disconnect ~/notes"))
+@click.command(cls=Command, epilog=example("gobi disconnect ~/notes"))
 @folder_argument
 def disconnect(folder: Path) -> None:
     """Let go of DIR: its files stay, the password and gobi's own folder go."""
@@ -129,7 +91,7 @@ def disconnect(folder: Path) -> None:
         click.echo(f"Kept {shown(kept)}: it has files that were the only copy. Delete it when you need none of them.")
 
 
-@click.command(cls=Command, epilog=_example("gobi sync ~/notes"))
+@click.command(cls=Command, epilog=example("gobi sync ~/notes"))
 @folder_argument
 @click.option("--propagate-deletes", is_flag=True, help="What vanished here is deleted everywhere, not fetched again.")
 @click.option("--allow-mass-delete", is_flag=True, help="Yes, really delete most of the files.")
@@ -145,7 +107,7 @@ def sync(folder: Path, propagate_deletes: bool, allow_mass_delete: bool, as_json
 
     config = configuration.load(folder)
     report = Folder(folder).sync(
-        _transport(folder, config),
+        open_transport(folder, config),
         config.device,
         progress=progress_for(sys.stderr, wanted=not as_json),
         propagate_deletes=propagate_deletes,
@@ -154,13 +116,13 @@ def sync(folder: Path, propagate_deletes: bool, allow_mass_delete: bool, as_json
     from client.show import report_json, report_lines
 
     if as_json:
-        _print_json(report_json(report))
+        print_json(report_json(report))
     else:
-        _print_lines(report_lines(report, f"{config.vault} on {config.url}"))
+        print_lines(report_lines(report, f"{config.vault} on {config.url}"))
     return report.exit_code
 
 
-@click.command(cls=Command, epilog=_example("gobi watch ~/notes"))
+@click.command(cls=Command, epilog=example("gobi watch ~/notes"))
 @folder_argument
 def watch(folder: Path) -> None:
     """Keep DIR and its vault in step until stopped.
@@ -173,7 +135,7 @@ def watch(folder: Path) -> None:
     from client.folder import Folder
 
     config = configuration.load(folder)
-    transport = _transport(folder, config)
+    transport = open_transport(folder, config)
     place = f"{config.vault} on {config.url}"
     with Folder(folder).watching(transport, config.device, place, click.echo) as watching:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -181,7 +143,7 @@ def watch(folder: Path) -> None:
         watching.run()
 
 
-@click.command(cls=Command, epilog=_example("gobi rm ~/notes drafts/old.md photos/2019"))
+@click.command(cls=Command, epilog=example("gobi rm ~/notes drafts/old.md photos/2019"))
 @folder_argument
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 def rm(folder: Path, paths: tuple[str, ...]) -> int:
@@ -205,7 +167,7 @@ def rm(folder: Path, paths: tuple[str, ...]) -> int:
     return NEEDS_A_PERSON if removal.failed else 0
 
 
-@click.command(cls=Command, epilog=_example("gobi status ~/notes --json"))
+@click.command(cls=Command, epilog=example("gobi status ~/notes --json"))
 @folder_argument
 @json_option
 def status(folder: Path, as_json: bool) -> int:
@@ -219,35 +181,40 @@ def status(folder: Path, as_json: bool) -> int:
     found = Folder(folder).status()
     server = _server(folder, config)
     if as_json:
-        _print_json(status_json(found, config, server))
+        print_json(status_json(found, config, server))
     else:
-        _print_lines(status_lines(found, shown(folder), config, server, time.time()))
+        print_lines(status_lines(found, shown(folder), config, server, time.time()))
     return NEEDS_A_PERSON if found.conflicts or found.refused else 0
+
+
+@click.command(cls=Command, epilog=example("gobi verify ~/notes"))
+@folder_argument
+@json_option
+def verify(folder: Path, as_json: bool) -> int:
+    """Compare every file in DIR with the server's, byte for byte. Changes nothing.
+
+    Fetches everything once; neither side's hashes are believed.
+    """
+    from client.folder import Folder
+    from client.progress import progress_for
+    from client.show import verified_json, verified_lines
+
+    config = configuration.load(folder)
+    transport = open_transport(folder, config)
+    found = Folder(folder).verify(transport, progress_for(sys.stderr, wanted=not as_json))
+    if as_json:
+        print_json(verified_json(found))
+    else:
+        print_lines(verified_lines(found))
+    return found.exit_code
 
 
 def _server(folder: Path, config: Config) -> Json:
     """How the server is, for `status`, which answers without it, too."""
     try:
-        transport = _transport(folder, config, timeout=STATUS_TIMEOUT, patience=0)
+        transport = open_transport(folder, config, timeout=STATUS_TIMEOUT, patience=0)
         vault = transport.vault()
         transport.close()
     except (ServerAway, ServerRefused, Stopped) as error:
         return {"reachable": False, "error": str(error)}
     return {"reachable": True} | {name: vault.get(name) for name in ("role", "cursor", "files", "bytes", "conflicts")}
-
-
-def _transport(folder: Path, config: Config, **limits: Unpack[Limits]) -> HttpTransport:
-    from client.connection import Connection
-    from client.http import HttpTransport
-
-    password = configuration.password(folder, config)
-    return HttpTransport(Connection(config.url, config.user, password, config.device, **limits), config.vault)
-
-
-def _print_lines(lines: Iterable[str]) -> None:
-    for line in lines:
-        click.echo(line)
-
-
-def _print_json(value: object) -> None:
-    click.echo(json.dumps(value, indent=1))

@@ -152,7 +152,7 @@ class Connection:
             yield
         except (OSError, HTTPException) as error:
             self.close()
-            raise ServerAway(self._unreachable(error)) from error
+            raise self._unreachable(error) from error
 
     def _exchange(self, method: str, target: str, body: Body | None, headers: dict[str, str]) -> HTTPResponse:
         if self._response is not None and not self._response.isclosed():
@@ -161,15 +161,15 @@ class Connection:
         try:
             return self._once(method, target, body, headers)
         except TimeoutError as error:
-            raise ServerAway(self._unreachable(error)) from error
+            raise self._unreachable(error) from error
         except (OSError, HTTPException) as error:
             # A server closes idle connections whenever it likes: no answer on an old one means "connect again".
             if not reused:
-                raise ServerAway(self._unreachable(error)) from error
+                raise self._unreachable(error) from error
         try:
             return self._once(method, target, body, headers)
         except (OSError, HTTPException) as error:
-            raise ServerAway(self._unreachable(error)) from error
+            raise self._unreachable(error) from error
 
     def _once(self, method: str, target: str, body: Body | None, headers: dict[str, str]) -> HTTPResponse:
         http = self._connected()
@@ -243,18 +243,20 @@ class Connection:
         said = f"{self._url} answered {response.status} {response.reason}, and not as a gobi server does"
         return ServerRefused(response.status, f"http-{response.status}", f"{said}; check the address and any proxy")
 
-    def _unreachable(self, error: Exception) -> str:
+    def _unreachable(self, error: Exception) -> ServerAway:
         from ssl import SSLCertVerificationError
 
         if isinstance(error, SSLCertVerificationError):
-            return (
+            return ServerAway(
                 f"the certificate of {self._url} is not trusted ({error.verify_message}); where the server has its own "
                 "authority, set SSL_CERT_FILE to that authority's certificate"
             )
         if isinstance(error, TimeoutError):
-            return f"{self._url} does not answer; nothing is lost, try again later"
+            return ServerAway(f"{self._url} does not answer", then="nothing is lost, try again later")
         reason = getattr(error, "strerror", None) or "the connection was cut"
-        return f"cannot reach {self._url} ({reason}); nothing is lost, try again when the server runs"
+        return ServerAway(
+            f"cannot reach {self._url} ({reason})", then="nothing is lost, try again when the server runs"
+        )
 
 
 def _send(http: HTTPConnection, body: Body) -> None:
@@ -278,4 +280,4 @@ def _retry_after(response: HTTPResponse) -> float:
 
 def _away(refused: ServerRefused, wait: float) -> ServerAway:
     kind = SlowDown if refused.status == 429 else ServerAway
-    return kind(f"{refused}; nothing is lost, try again in {wait:.0f} s", wait)
+    return kind(str(refused), wait, then=f"nothing is lost, try again in {wait:.0f} s")

@@ -40,7 +40,9 @@ def converse(
             answer = transport.sync(cursor, some, not changes, chunk)
             pages.add(some, answer.actions)
             if not changes and answer.more and answer.cursor == cursor:
-                raise ServerAway("the server's pages have no end; sync again, and tell its operator if that stays so")
+                raise ServerAway(
+                    "the server's pages have no end", then="sync again, and tell its operator if that stays so"
+                )
             cursor = answer.cursor
             if not changes and not answer.more:
                 return Answer(cursor, pages.actions, pages.overtaken)

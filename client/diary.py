@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import groupby
 
 from client.names import printable
-from client.ports import SlowDown
+from client.ports import ServerAway, SlowDown
 from client.report import Report
 from client.scan import BUSY
 
@@ -24,6 +24,7 @@ class Diary:
         self._begun = False
         self._away = False
         self._polling = False
+        self._live_again = False  # not said yet: first that the server is back
         self._blind = ""
         self._told: dict[str, str] = {}  # path: what was said of it
 
@@ -31,6 +32,8 @@ class Diary:
         if self._away:
             self._say("back: the server is reached again")
             self._away = False
+            if self._live_again:
+                self.live()
         for what, rows in groupby(report.trail, key=lambda row: row[0]):
             paths = [path for _, path in rows]
             if len(paths) > NAMED:
@@ -61,10 +64,14 @@ class Diary:
     def away(self, error: Exception) -> None:
         if not self._away:
             what = "waiting" if isinstance(error, SlowDown) else "offline"
-            self._say(f"{what}: {printable(str(error))}")
+            why = error.message if isinstance(error, ServerAway) else str(error)
+            self._say(f"{what}: {printable(why)}; nothing is lost, gobi keeps trying")
         self._away = True
 
     def live(self) -> None:
+        self._live_again = self._polling and self._away
+        if self._live_again:
+            return
         if self._polling:
             self._say("live again: what others do is told at once")
         self._polling = False
@@ -74,6 +81,7 @@ class Diary:
             said = "this server has no live socket" if absent else f"not live: {printable(why)}"
             self._say(f"{said}; asking it now and then instead")
         self._polling = True
+        self._live_again = False
 
     def blind(self, why: str) -> None:
         """`why`: what keeps it from watching all folders, "" for nothing."""

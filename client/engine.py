@@ -256,7 +256,7 @@ class Engine:
                 full = True
             else:
                 return outgoing, answer, full
-        raise ServerAway("the server's history changes faster than it can be read; sync again in a while")
+        raise ServerAway("the server's history changes faster than it can be read", then="sync again in a while")
 
     def _is_unseen(self, one: Operation, view: View) -> bool:
         """Whether a waiting operation is about a place that cannot be seen into, so that it was not reported."""

@@ -16,6 +16,7 @@ from client.queue import FileQueue
 if TYPE_CHECKING:
     from client.http import HttpTransport
     from client.report import Removal, Report, Status
+    from client.verify import Verified
     from client.watch import Watch
 
 STATE = ".gobi"
@@ -111,6 +112,21 @@ class Folder:
         self.check()
         with self._index() as index, Disk(self.root, clock=self._clock) as disk:
             return remove(disk, index, self._queue(), self._clock, names)
+
+    def verify(self, transport: HttpTransport, progress: Progress) -> Verified:
+        """Compares every file with the server's, byte for byte. Changes nothing, and lets nobody sync meanwhile.
+
+        Raises Stopped, ServerAway, ServerRefused.
+        """
+        from client.disk import Disk
+        from client.lock import locked
+        from client.queue import DELETE
+        from client.verify import verify
+
+        self.check()
+        with locked(self.state), self._index() as index, Disk(self.root, clock=self._clock) as disk:
+            deletes = [one.path for one in self._queue().load()[0] if one.op == DELETE]
+            return verify(disk, transport, index.records, deletes, progress)
 
     def status(self) -> Status:
         """What waits here. Asks no server, changes nothing, and may run beside a sync."""

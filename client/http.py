@@ -11,6 +11,7 @@ from client.connection import PIECE, Body, Connection
 from client.ports import LocalChange, Pushed, Result, ServerAway, ServerRefused, SyncAnswer
 from sync.model import Action, Change, Json, Version
 
+PAGE = 5_000  # rows of a listing asked for at a time
 CUTS = 3  # how often in a row a download may be cut without a single new byte before it is given up
 
 # What the server says about a whole vault or about itself; anything else it refuses is about the one file.
@@ -50,6 +51,16 @@ class HttpTransport:
         return rows
 
     # -- metadata
+
+    def heads(self) -> Iterator[Version]:
+        """Every live head, by path. Asks page by page."""
+        after = ""
+        while True:
+            answer = self._connection.json("GET", f"{self._vault}/files?limit={PAGE}&after={quote(after, safe='')}")
+            yield from map(Version.from_json, answer["files"])
+            if answer["next"] is None:
+                return
+            after = answer["next"]
 
     def sync(self, cursor: str, changes: Sequence[Change], last: bool, limit: int) -> SyncAnswer:
         rows = [change.to_json() for change in changes]
@@ -115,7 +126,7 @@ class HttpTransport:
                     yield piece
                 if received >= version.size:
                     return
-                cut = ServerAway(f"the download of {version.path!r} was cut off; sync again to go on")
+                cut = ServerAway(f"the download of {version.path!r} was cut off", then="sync again to go on")
             except ServerAway as error:
                 cut = error
             cuts = cuts + 1 if received == before else 0

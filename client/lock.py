@@ -14,9 +14,17 @@ TRY_LATER = 75
 _WATCH = " watch"
 
 
+class Held(Stopped):
+    """Another process is at work in the folder. `watching`: it keeps the folder in step until somebody stops it."""
+
+    def __init__(self, message: str, *, watching: bool) -> None:
+        super().__init__(message, TRY_LATER)
+        self.watching = watching
+
+
 @contextmanager
 def locked(state: Path, *, watching: bool = False) -> Iterator[None]:
-    """Holds `.gobi/lock`. Raises Stopped where another process has it. Ends with the process, however that ends.
+    """Holds `.gobi/lock`. Raises Held where another process has it. Ends with the process, however that ends.
 
     `watching`: for as long as nobody stops it.
     """
@@ -28,7 +36,7 @@ def locked(state: Path, *, watching: bool = False) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Stopped(_holder(descriptor, state.parent), TRY_LATER) from None
+            raise _holder(descriptor, state.parent) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}{_WATCH if watching else ''}\n".encode(), 0)
         yield
@@ -36,10 +44,12 @@ def locked(state: Path, *, watching: bool = False) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _holder(descriptor: int, folder: Path) -> str:
+def _holder(descriptor: int, folder: Path) -> Held:
     said = os.pread(descriptor, 30, 0).decode("ascii", "replace").strip()
     process = said.removesuffix(_WATCH)
     who = f" (process {process})" if process.isdigit() else ""
     if said.endswith(_WATCH):
-        return f"gobi watch{who} keeps {folder} in step already; leave it to that, or stop that first"
-    return f"another gobi is at work in {folder}{who}; wait until it is done, or stop it"
+        return Held(
+            f"gobi watch{who} keeps {folder} in step already; leave it to that, or stop that first", watching=True
+        )
+    return Held(f"another gobi is at work in {folder}{who}; wait until it is done, or stop it", watching=False)

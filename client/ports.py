@@ -117,10 +117,14 @@ class FileSystem(Protocol):
 
 
 class ServerAway(Exception):
-    """No server, no network, or it asked to come back later. `retry_after` in seconds where it said so."""
+    """No server, no network, or it asked to come back later. `retry_after` in seconds where it said so.
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
+    `then`: what a person can do about `message`. Who tries again without being told leaves that out.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None, *, then: str = "") -> None:
+        super().__init__(f"{message}; {then}" if then else message)
+        self.message = message
         self.retry_after = retry_after
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from client.config import Config
     from client.ports import Skipped
     from client.report import Report, Status
+    from client.verify import Verified
 
 LISTED = 10  # names of a harmless kind shown before "and so many more"; what needs a person is listed whole
 
@@ -58,6 +59,25 @@ def status_lines(status: Status, folder: str, config: Config, server: Json, now:
         yield "Server: has changes that are not here yet; gobi sync fetches them"
     if server["conflicts"]:
         yield f"Server: {server['conflicts']} open conflict{_s(server['conflicts'])} in the whole vault"
+
+
+def verified_lines(found: Verified) -> Iterator[str]:
+    yield f"{_files(found.identical)} identical to the server, checked byte for byte"
+    rows = (
+        ("different, although nothing says that they were changed: one side is damaged", found.different),
+        ("missing here (gobi sync fetches them)", found.missing),
+        ("extra here: deleted on the server, and not here yet (gobi sync does it)", found.extra),
+        ("changed here, sent with the next sync", found.waiting),
+        ("changed on the server, fetched with the next sync", found.behind),
+        ("in conflict: gobi conflicts lists both sides", found.conflicts),
+    )
+    for title, paths in rows:
+        if paths:
+            yield f"{len(paths):,} {title}"
+            yield from (f"  {shown(path)}" for path in paths)
+    yield from _reasons("could not be compared", found.unreadable)
+    yield from _some("on the server, ignored here", found.ignored)
+    yield from _reasons("left out", [(entry.name, entry.reason) for entry in found.skipped])
 
 
 def _in_step(status: Status, server: Json) -> bool:
@@ -136,6 +156,15 @@ def status_json(status: Status, config: Config, server: Json) -> Json:
         **_lists(status.conflicts, status.refused, status.waiting, status.skipped),
         "notes": status.notes,
         "server": {"url": config.url, "vault": config.vault, "user": config.user, "device": config.device} | server,
+    }
+
+
+def verified_json(found: Verified) -> Json:
+    return {
+        "verified": found.exit_code == 0,
+        **asdict(found),
+        "unreadable": [{"path": path, "reason": reason} for path, reason in found.unreadable],
+        "skipped": [{"name": entry.name, "reason": entry.reason} for entry in found.skipped],
     }
 
 

@@ -65,15 +65,37 @@ def test_a_server_that_is_away_is_mentioned_once_and_so_is_its_return(diary: Dia
     diary.synced(Report())
     diary.live()
     assert lines == [
-        "offline: out of reach",
+        "offline: out of reach; nothing is lost, gobi keeps trying",
         "back: the server is reached again",
         "live again: what others do is told at once",
     ]
 
 
 def test_a_server_that_asks_for_patience_is_not_away(diary: Diary, lines: list[str]) -> None:
-    diary.away(SlowDown("try again in 5 s"))
-    assert lines == ["waiting: try again in 5 s"]
+    diary.away(SlowDown("too many requests", 5.0, then="try again in 5 s"))
+    assert lines == ["waiting: too many requests; nothing is lost, gobi keeps trying"]
+
+
+def test_that_it_is_live_again_comes_after_that_the_server_is_back(diary: Diary, lines: list[str]) -> None:
+    diary.not_live("the connection was cut", absent=False)
+    diary.away(ServerAway("out of reach"))
+    diary.live()
+    diary.synced(Report(trail=[("sent", "a.md")]))
+    diary.live()
+    assert lines[2:] == [
+        "back: the server is reached again",
+        "live again: what others do is told at once",
+        "sent a.md",
+    ]
+
+
+def test_a_live_socket_that_is_lost_before_the_server_is_back_is_not_announced(diary: Diary, lines: list[str]) -> None:
+    diary.not_live("the connection was cut", absent=False)
+    diary.away(ServerAway("out of reach"))
+    diary.live()
+    diary.not_live("the connection was cut", absent=False)
+    diary.synced(Report())
+    assert lines[2:] == ["back: the server is reached again"]
 
 
 def test_folders_that_cannot_be_watched_are_mentioned_once(diary: Diary, lines: list[str]) -> None:
