@@ -18,6 +18,10 @@ export class Away extends Error {
 }
 
 const DEVICE = "web";
+const SESSION = "/v1/session";
+
+/** What the window is told when the session has ended. */
+export const SIGNED_OUT = "signedout";
 
 /** The address of something in a vault: every part is percent-encoded, a path's slashes stay. */
 export function address(vault, ...parts) {
@@ -67,13 +71,14 @@ async function send(method, path, { query, json, headers, signal }) {
     throw new Away();
   }
   if (response.ok) return response;
+  if (response.status === 401 && path !== SESSION) dispatchEvent(new Event(SIGNED_OUT));
   throw new Problem(response.status, await response.json().catch(() => ({})));
 }
 
 /** Who is signed in, or null. */
 export async function session() {
   try {
-    return (await ask("GET", "/v1/session")).user;
+    return (await ask("GET", SESSION)).user;
   } catch (problem) {
     if (problem.status === 401) return null;
     throw problem;
@@ -83,9 +88,9 @@ export async function session() {
 export async function signIn(user, password) {
   const credentials = new TextEncoder().encode(`${user}:${password}`);
   const basic = btoa(Array.from(credentials, (byte) => String.fromCharCode(byte)).join(""));
-  return (await ask("POST", "/v1/session", { headers: { Authorization: `Basic ${basic}` } })).user;
+  return (await ask("POST", SESSION, { headers: { Authorization: `Basic ${basic}` } })).user;
 }
 
 export function signOut() {
-  return ask("DELETE", "/v1/session");
+  return ask("DELETE", SESSION);
 }

@@ -1,7 +1,7 @@
 // The page: who is signed in, which view the address names, and the vault's live socket.
 
 import { html, render, useCallback, useEffect, useMemo, useRef, useState } from "./vendor/preact.js";
-import { Problem, address, ask, session, signOut } from "./api.js";
+import { SIGNED_OUT, address, ask, session, signOut } from "./api.js";
 import { Live } from "./live.js";
 import { Name, Place, Tell, Trouble, link } from "./parts.js";
 import { About } from "./about.js";
@@ -36,16 +36,20 @@ function App() {
   const [notice, setNotice] = useState(null);
   useEffect(() => {
     const moved = () => setPlace(where());
+    const out = () => setUser(null);
     addEventListener("hashchange", moved);
+    addEventListener(SIGNED_OUT, out);
     session().then(setUser, setTrouble);
-    return () => removeEventListener("hashchange", moved);
+    return () => {
+      removeEventListener("hashchange", moved);
+      removeEventListener(SIGNED_OUT, out);
+    };
   }, []);
   const tell = useCallback((text, more = {}) => setNotice({ text, ...more }), []);
-  const out = useCallback(() => setUser(null), []);
   const leave = async () => {
     try {
       await signOut();
-      out();
+      setUser(null);
     } catch (error) {
       tell(error.message, { problem: true });
     }
@@ -54,8 +58,8 @@ function App() {
   let content;
   if (trouble) content = html`<main><${Trouble} error=${trouble} again=${() => location.reload()} /></main>`;
   else if (user === null) content = html`<${SignIn} done=${setUser} />`;
-  else if (place.vault) content = html`<${Vault} key=${place.vault} place=${place} user=${user} out=${out} />`;
-  else content = user && html`<main id="main"><${Vaults} out=${out} /></main>`;
+  else if (place.vault) content = html`<${Vault} key=${place.vault} place=${place} user=${user} />`;
+  else content = user && html`<main id="main"><${Vaults} /></main>`;
 
   return html`<${Tell.Provider} value=${tell}>
     <a class="skip" href="#main" onClick=${skip}>To the content</a>
@@ -84,7 +88,7 @@ function Notice({ of, close }) {
   </div>`;
 }
 
-function Vault({ place, user, out }) {
+function Vault({ place, user }) {
   const name = place.vault;
   const [info, setInfo] = useState(null);
   const [trouble, setTrouble] = useState(null);
@@ -99,8 +103,7 @@ function Vault({ place, user, out }) {
       setInfo(await ask("GET", address(name)));
       setTrouble(null);
     } catch (error) {
-      if (error instanceof Problem && error.status === 401) out();
-      else setTrouble(error);
+      setTrouble(error);
     }
   }, [name]);
   useEffect(() => {

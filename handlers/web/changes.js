@@ -4,7 +4,7 @@ import { html, useContext } from "./vendor/preact.js";
 import { address, ask } from "./api.js";
 import { clock, count, day } from "./format.js";
 import { verb } from "./file.js";
-import { More, Name, Place, Title, Trouble, Who, link, useLiveReload, usePages } from "./parts.js";
+import { Name, Paged, Place, Title, Who, link, useLiveReload, usePages } from "./parts.js";
 
 const PAGE = 100;
 const SHOWN = 8;
@@ -20,7 +20,7 @@ export function Changes({ query }) {
     },
     [name, device, user, prefix],
   );
-  useLiveReload(pages.reload, (message) => message.changes && (pages.rows?.length ?? 0) <= PAGE);
+  useLiveReload(pages.changed, (message) => message.changes);
   const bursts = group(pages.rows ?? []);
   return html`<${Title} text="Changes" />
     ${(device || prefix) &&
@@ -28,11 +28,10 @@ export function Changes({ query }) {
       Only ${device && html`what <${Name} of=${device} /> did`} ${prefix && html`below <${Name} of=${prefix} />`}.
       ${" "}<a href=${link(name, "changes")}>Show everything</a>
     </p>`}
-    ${pages.error && html`<${Trouble} error=${pages.error} again=${pages.reload} />`}
-    ${!pages.rows && !pages.error && html`<p class="quiet" role="status">Loading…</p>`}
-    ${pages.rows?.length === 0 && !pages.next && html`<p>Nothing was changed yet.</p>`}
-    ${bursts.map((burst) => html`<${Burst} key=${burst.rows.at(-1).stamp} vault=${name} burst=${burst} writes=${writes} filtered=${device} />`)}
-    ${pages.next && html`<${More} does=${pages.more} />`}`;
+    <${Paged} of=${pages}>
+      ${pages.rows?.length === 0 && !pages.next && html`<p>Nothing was changed yet.</p>`}
+      ${bursts.map((burst) => html`<${Burst} key=${burst.rows[0].stamp} vault=${name} burst=${burst} writes=${writes} filtered=${device} />`)}
+    <//>`;
 }
 
 /** Neighbours of one device that are close in time. */

@@ -2,9 +2,9 @@
 
 import { html, useContext, useState } from "./vendor/preact.js";
 import { address, ask, bytes } from "./api.js";
-import { base, count, isPicture, parent, size } from "./format.js";
+import { base, count, isPicture, size } from "./format.js";
 import { Crumbs } from "./files.js";
-import { Act, Loaded, More, Name, Place, Tell, Title, Trouble, When, Who, link, useLiveReload, useLoad, usePages } from "./parts.js";
+import { Act, Loaded, Paged, Place, Tell, Title, When, Who, link, useLiveReload, useLoad, usePages } from "./parts.js";
 import { plain } from "./names.js";
 import { decode } from "./text.js";
 
@@ -21,7 +21,7 @@ export function FileView({ path, query }) {
     },
     [name, path],
   );
-  useLiveReload(versions.reload, (message) => message.changes?.some((change) => change.path === path));
+  useLiveReload(versions.changed, (message) => message.changes?.some((change) => change.path === path));
   const rows = versions.rows;
   const head = rows?.[0];
   const shown = rows?.find((row) => String(row.stamp) === query.stamp) ?? head;
@@ -32,18 +32,17 @@ export function FileView({ path, query }) {
     await versions.reload();
   };
   return html`<${Title} text=${base(path)}><${Crumbs} path=${path} /><//>
-    ${versions.error && html`<${Trouble} error=${versions.error} again=${versions.reload} />`}
-    ${!rows && !versions.error && html`<p class="quiet" role="status">Loading…</p>`}
-    ${shown &&
-    html`<section aria-label="Content">
-        ${shown !== head && html`<p class="notice">This is the version of <${When} stamp=${shown.stamp} />. <a href=${link(name, "file", path)}>Show the newest</a></p>`}
-        ${shown.kind === "put" ? html`<${Preview} key=${shown.hash} vault=${name} version=${shown} />` : html`<p class="notice">This file was deleted.</p>`}
-      </section>
-      <section>
-        <h2>Versions</h2>
-        <${History} vault=${name} path=${path} rows=${rows} shown=${shown} writes=${writes} restore=${restore} />
-        ${versions.next && html`<${More} does=${versions.more} />`}
-      </section>`}`;
+    <${Paged} of=${versions}>
+      ${shown &&
+      html`<section aria-label="Content">
+          ${shown !== head && html`<p class="notice">This is the version of <${When} stamp=${shown.stamp} />. <a href=${link(name, "file", path)}>Show the newest</a></p>`}
+          ${shown.kind === "put" ? html`<${Preview} key=${shown.hash} vault=${name} version=${shown} />` : html`<p class="notice">This file was deleted.</p>`}
+        </section>
+        <section>
+          <h2>Versions</h2>
+          <${History} vault=${name} path=${path} rows=${rows} shown=${shown} writes=${writes} restore=${restore} />
+        </section>`}
+    <//>`;
 }
 
 function History({ vault, path, rows, shown, writes, restore }) {
@@ -115,6 +114,3 @@ export function Picture({ src, label }) {
   return html`<img class="picture" src=${src} alt=${label} onError=${() => setBroken(true)} />`;
 }
 
-export function folderLink(vault, path) {
-  return link(vault, "files", parent(path));
-}

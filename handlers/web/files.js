@@ -3,10 +3,9 @@
 import { html, useContext } from "./vendor/preact.js";
 import { address, ask } from "./api.js";
 import { base, size } from "./format.js";
-import { More, Name, Place, Title, Trouble, When, link, useLiveReload, usePages } from "./parts.js";
+import { Name, Paged, Place, Title, When, link, useLiveReload, usePages } from "./parts.js";
 
 const PAGE = 200;
-const MOST = 1000;
 
 export function Files({ path }) {
   const { name, info } = useContext(Place);
@@ -20,18 +19,16 @@ export function Files({ path }) {
     },
     [name, folder],
   );
-  const concerns = (message) => message.changes?.some((change) => change.path.startsWith(folder)) && (pages.rows?.length ?? 0) <= MOST;
-  useLiveReload(pages.reload, concerns);
+  useLiveReload(pages.changed, (message) => message.changes?.some((change) => change.path.startsWith(folder)));
   const rows = pages.rows && [...pages.rows.filter((row) => row.folder), ...pages.rows.filter((row) => !row.folder)];
   return html`<${Title} text=${folder ? base(folder).replace(/\/$/, "") : name}><${Crumbs} path=${folder} /><//>
-    ${pages.error && html`<${Trouble} error=${pages.error} again=${pages.reload} />`}
-    ${!rows && !pages.error && html`<p class="quiet" role="status">Loading…</p>`}
-    ${rows?.length === 0 && html`<${Empty} folder=${folder} info=${info} name=${name} />`}
-    ${rows?.length > 0 &&
-    html`<ul class="rows" aria-label="Files and folders">
-      ${rows.map((row) => (row.folder ? html`<${FolderRow} key=${row.path} vault=${name} path=${row.path} />` : html`<${FileRow} key=${row.path} vault=${name} row=${row} />`))}
-    </ul>`}
-    ${pages.next && html`<${More} does=${pages.more} />`}`;
+    <${Paged} of=${pages}>
+      ${rows?.length
+        ? html`<ul class="rows" aria-label="Files and folders">
+            ${rows.map((row) => (row.folder ? html`<${FolderRow} key=${row.path} vault=${name} path=${row.path} />` : html`<${FileRow} key=${row.path} vault=${name} row=${row} />`))}
+          </ul>`
+        : html`<${Empty} folder=${folder} info=${info} name=${name} />`}
+    <//>`;
 }
 
 /** The way to a folder or file; each part leads there. */

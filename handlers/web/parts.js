@@ -139,31 +139,53 @@ export function More({ does }) {
   return html`<p class="more" ref=${end}><button type="button" onClick=${() => latest.current()}>Show more</button></p>`;
 }
 
-/** Pages of a list, each asked for by what the one before gave: `{ rows, more, next, error, reload }`. */
+// So many rows are read again when something changes; beyond that the reader is asked first.
+const MOST_AGAIN = 1000;
+
+/**
+ * Pages of a list, each asked for by what the one before gave: `{ rows, next, error, stale, more, reload }`.
+ * `changed` is for live messages: what is shown is read again, or `stale` says that it should be.
+ */
 export function usePages(load, needs) {
   const [state, setState] = useState({ rows: null });
   const turn = useRef(0);
   const busy = useRef(false);
-  const read = async (from, keep) => {
+  const read = async (from, kept, atLeast) => {
     const mine = (turn.current += 1);
     busy.current = true;
     try {
-      const page = await load(from, keep.length);
-      if (mine === turn.current) setState({ rows: [...keep, ...page.rows], next: page.next });
+      let rows = kept;
+      let next = from;
+      do {
+        const page = await load(next);
+        rows = [...rows, ...page.rows];
+        next = page.next;
+      } while (mine === turn.current && next && rows.length < atLeast);
+      if (mine === turn.current) setState({ rows, next });
     } catch (error) {
       if (mine === turn.current) setState((old) => ({ ...old, error }));
     } finally {
       if (mine === turn.current) busy.current = false;
     }
   };
-  const reload = () => read(null, []);
+  const reload = () => read(null, [], Math.min(state.rows?.length ?? 0, MOST_AGAIN) || 1);
   useEffect(() => {
     setState({ rows: null });
-    reload();
+    read(null, [], 1);
     return () => void (turn.current += 1);
   }, needs);
   const more = () => {
-    if (!busy.current && state.next) read(state.next, state.rows);
+    if (!busy.current && state.next) read(state.next, state.rows, state.rows.length + 1);
   };
-  return { ...state, more, reload };
+  const changed = () => ((state.rows?.length ?? 0) <= MOST_AGAIN ? reload() : setState((old) => ({ ...old, stale: true })));
+  return { ...state, more, reload, changed };
+}
+
+/** What stands around the rows of `usePages`: that they are on their way, or old, or that there are more. */
+export function Paged({ of, children }) {
+  return html`${of.error && html`<${Trouble} error=${of.error} again=${of.reload} />`}
+    ${of.stale && html`<div class="notice" role="status"><p>Something was changed.</p><button type="button" onClick=${of.reload}>Show</button></div>`}
+    ${!of.rows && !of.error && html`<p class="quiet" role="status">Loading…</p>`}
+    ${of.rows && children}
+    ${of.next && html`<${More} key=${of.rows.length} does=${of.more} />`}`;
 }

@@ -7,15 +7,8 @@ import { Loaded, Name, Title, link, useLoad } from "./parts.js";
 
 const ROLES = { read: "you may read", write: "you may write", owner: "yours" };
 
-export function Vaults({ out }) {
-  const vaults = useLoad(async (signal) => {
-    try {
-      return (await ask("GET", "/v1/vaults", { signal })).vaults;
-    } catch (error) {
-      if (error.status === 401) out();
-      throw error;
-    }
-  }, []);
+export function Vaults() {
+  const vaults = useLoad(async (signal) => (await ask("GET", "/v1/vaults", { signal })).vaults, []);
   return html`<${Title} text="Vaults" />
     <${Loaded} of=${vaults}>
       ${(rows) =>

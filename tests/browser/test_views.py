@@ -70,8 +70,15 @@ def test_a_page_that_lost_its_socket_catches_up(window: Window, house: House, ph
     expect(page.get_by_role("link", name="a.md")).to_be_visible()
 
 
-@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    [
+        pytest.param(WIDE, "light", id="wide, light"),
+        pytest.param(PHONE, "dark", id="phone, dark"),
+        pytest.param(WIDE, "dark", id="wide, dark", marks=pytest.mark.soak),
+        pytest.param(PHONE, "light", id="phone, light", marks=pytest.mark.soak),
+    ],
+)
 def test_everybody_can_use_every_view(
     open_window: Callable[..., Window], house: House, size: tuple[int, int], scheme: str
 ) -> None:
