@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from handlers.live import frames
-from handlers.live.frames import Frames, Violation
+from handlers.live.frames import Event, Frames, Violation
 
 log = logging.getLogger("gobi.live")
 
@@ -165,6 +165,8 @@ class Connection:
                     self.send(frames.frame(frames.PONG, event.payload))
                 elif event.opcode == frames.CLOSE:
                     self.close(event.code)
+                elif event.opcode in (frames.TEXT, frames.BINARY):
+                    self.hear(event)
                 if not self.open:
                     return
         except Violation as violation:
@@ -172,6 +174,9 @@ class Connection:
             self.close(violation.code, str(violation))
             return
         self._frames = None if reader.idle else reader
+
+    def hear(self, piece: Event) -> None:
+        """A piece of a message: nothing to do here. Whoever speaks more than gobi.v1 on these frames begins here."""
 
     def _read(self) -> None:
         try:

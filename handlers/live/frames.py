@@ -95,6 +95,7 @@ class Frames:
                 except WebSocketError:  # there is no more to read
                     stream.seek(at)
                     self._unread = stream.read()
+                    self._check_early()
                     return
                 self._begin(self._header)
             piece = stream.read(self._left)
@@ -109,28 +110,45 @@ class Frames:
             if event is not None:
                 yield event
 
-    def _begin(self, header: Header) -> None:
-        opcode: int = header.opcode
+    def _check_early(self) -> None:
+        """Only the mask may be missing, and all that can be wrong with the frame is known: a client that announces a
+        gigabyte is not waited for."""
+        width = {126: 2, 127: 8}.get(self._unread[1] & 0x7F, 0) if len(self._unread) > 1 else 0
+        if len(self._unread) >= 2 + width:
+            self._check(Header.decode_header(io.BytesIO(self._unread[: 2 + width] + bytes(4))))
+
+    def _check(self, header: Header) -> None:
+        """Raises Violation."""
         if header.flags:
             raise Violation(PROTOCOL_ERROR, "no extension was agreed on")
         if not header.mask:
             raise Violation(PROTOCOL_ERROR, "a client masks what it sends")
-        if opcode not in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG):
+        if header.opcode not in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG):
             raise Violation(PROTOCOL_ERROR, "there is no such opcode")
+        if header.opcode >= CLOSE:
+            return
+        if (header.opcode == CONTINUATION) != (self._message != CONTINUATION):
+            raise Violation(PROTOCOL_ERROR, "a message is continued until it ends, and then another begins")
+        if self._size_with(header) > MOST_BYTES:
+            raise Violation(TOO_BIG, f"messages have {MOST_BYTES} bytes at most")
+
+    def _size_with(self, header: Header) -> int:
+        """Of the message with this frame. An empty one counts too, or a message of them would never end."""
+        before = self._size if header.opcode == CONTINUATION else 0
+        return before + max(int(header.length), 1)
+
+    def _begin(self, header: Header) -> None:
+        self._check(header)
+        opcode: int = header.opcode
         self._left = header.length
         self._mask = header.mask
         if opcode >= CLOSE:
             self._control = b""
             return
-        if (opcode == CONTINUATION) != (self._message != CONTINUATION):
-            raise Violation(PROTOCOL_ERROR, "a message is continued until it ends, and then another begins")
+        self._size = self._size_with(header)
         if opcode != CONTINUATION:
             self._message = opcode
-            self._size = 0
             self._text = codecs.getincrementaldecoder("utf-8")() if opcode == TEXT else None
-        self._size += max(header.length, 1)  # an empty frame too, or a message of them would never end
-        if self._size > MOST_BYTES:
-            raise Violation(TOO_BIG, f"messages have {MOST_BYTES} bytes at most")
 
     def _receive(self, header: Header, piece: bytes) -> Event | None:
         whole = not self._left

@@ -123,3 +123,31 @@ def test_bad_text_is_noticed_before_its_frame_has_come_whole() -> None:
 )
 def test_what_is_over_64_kib_is_1009(data: bytes) -> None:
     assert broken(data) == 1009
+
+
+@pytest.mark.parametrize("size", [None, 1])
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        pytest.param(b"\x82\xff" + (1 << 30).to_bytes(8, "big"), 1009, id="a header that announces 1 GiB"),
+        pytest.param(b"\x82\xff" + (65_537).to_bytes(8, "big"), 1009, id="a byte too many"),
+        pytest.param(
+            frame(TEXT, bytes(40_000), first=0) + b"\x80\xfe" + (40_000).to_bytes(2, "big"), 1009, id="the rest"
+        ),
+        pytest.param(b"\xc1\x84", 1002, id="a reserved bit"),
+        pytest.param(b"\x80\x84", 1002, id="a continuation of nothing"),
+    ],
+)
+def test_a_header_that_is_wrong_is_refused_before_its_mask_has_come(data: bytes, code: int, size: int | None) -> None:
+    with pytest.raises(Violation) as caught:
+        read(data, size)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("length", [125, 126, 65_535, 65_536])
+def test_a_header_that_is_right_is_waited_for_until_its_mask_has_come(length: int) -> None:
+    whole = frame(BINARY, bytes(length))
+    reader = Frames()
+    head = len(whole) - length
+    assert [event for at in range(head - 1) for event in reader.feed(whole[at : at + 1])] == []
+    assert text(list(reader.feed(whole[head - 1 :]))) == bytes(length)

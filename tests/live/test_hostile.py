@@ -33,6 +33,7 @@ def still_served(vault: Vault, others: list[Peer]) -> bool:
         pytest.param(b"GET / HTTP/1.1\r\n\r\n", 1002, id="http"),
         pytest.param(frame(TEXT, b"\xff\xfe"), 1007, id="text that is not UTF-8"),
         pytest.param(b"\x82\xff" + (1 << 30).to_bytes(8, "big") + b"mask", 1009, id="a frame of 1 GiB"),
+        pytest.param(b"\x82\xff" + (1 << 30).to_bytes(8, "big"), 1009, id="a frame of 1 GiB before its mask"),
         pytest.param(frame(BINARY, bytes(65_537)), 1009, id="a frame over 64 KiB"),
         pytest.param(frame(CLOSE, b"\x0f\xa0"), 4000, id="a goodbye, which is answered"),
     ],
