@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that cuts or interrupts a connection at a chosen byte: a bad network, on demand."""
+"""A TCP proxy on loopback that cuts a connection at a chosen byte, or all for a while: a bad network, on demand."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ class Proxy:
         self._passed: dict[Direction, int] = {"up": 0, "down": 0}
         self._threads: list[threading.Thread] = []
         self._open: set[socket.socket] = set()
+        self._refusing = False
+        self._flowing = threading.Event()
+        self._flowing.set()
+        self._forgotten: set[socket.socket] = set()
+        self._held = 0
 
     def cut_after(self, direction: Direction, count: int) -> None:
         """Cuts the connection that carries byte `count` from now on in this direction; later ones live."""
@@ -32,6 +37,32 @@ class Proxy:
     def call_after(self, direction: Direction, count: int, act: Callable[[], object]) -> None:
         """Calls `act` when byte `count` from now on has come, before it is passed on."""
         self._add(direction, count, act)
+
+    def cut(self) -> None:
+        """Closes every connection, and new ones too, until `mend`."""
+        with self._lock:
+            self._refusing = True
+            for end in self._open:
+                _shut(end)
+
+    def stall(self) -> None:
+        """Nothing comes through and nobody is told, not of an end either, until `mend`: packets vanish."""
+        self._flowing.clear()
+
+    def mend(self, *, forget: bool = False) -> None:
+        """What was held comes through now, as if sent again. `forget`: what was open stays silent for good instead, as
+        behind a router that has lost its table; only new connections are carried.
+        """
+        with self._lock:
+            self._refusing = False
+            if forget:
+                self._forgotten |= self._open
+        self._flowing.set()
+
+    @property
+    def held(self) -> int:
+        """How many connections have something that does not come through."""
+        return self._held
 
     def _add(self, direction: Direction, count: int, act: Callable[[], object] | None) -> None:
         with self._lock:
@@ -49,6 +80,7 @@ class Proxy:
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
+        self._flowing.set()
         with self._lock:
             for end in self._open:
                 _shut(end)
@@ -68,6 +100,9 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            if self._refusing:
+                client.close()
+                continue
             try:
                 server = socket.create_connection(self._target)
             except OSError:
@@ -80,18 +115,33 @@ class Proxy:
 
     def _carry(self, source: socket.socket, sink: socket.socket, direction: Direction) -> None:
         try:
-            while data := source.recv(65536):
+            while True:
+                data = source.recv(65536)
+                self._wait()
+                if source in self._forgotten:
+                    if not data:
+                        return
+                    continue
+                if not data:
+                    sink.shutdown(socket.SHUT_WR)
+                    return
                 keep = self._pass(direction, data)
                 sink.sendall(data[:keep])
                 if keep < len(data):
                     break
-            else:
-                sink.shutdown(socket.SHUT_WR)
-                return
         except OSError:
             pass  # the other direction was cut, or an end went away
         _shut(source)
         _shut(sink)
+
+    def _wait(self) -> None:
+        if self._flowing.is_set():
+            return
+        with self._lock:
+            self._held += 1
+        self._flowing.wait()
+        with self._lock:
+            self._held -= 1
 
     def _pass(self, direction: Direction, data: bytes) -> int:
         """How many of these bytes may pass: all, or those before a cut."""

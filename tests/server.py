@@ -7,8 +7,11 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from tests.spawn import spawn
 
 GOBI = Path(sys.executable).with_name("gobi")
 USER = "me"
@@ -21,6 +24,8 @@ class GobiServer:
 
     `data_dir`: another place for the data, perhaps another server's. `settings`: environment variables.
     """
+
+    command: Sequence[str | Path] = (GOBI, "serve")
 
     def __init__(self, folder: Path, *, data_dir: Path | None = None, **settings: str) -> None:
         self.folder = folder
@@ -39,8 +44,8 @@ class GobiServer:
         assert self._process is None, "it runs already"
         self._env.update(settings)
         with self.log_file.open("a") as log:
-            self._process = subprocess.Popen(
-                [GOBI, "serve"],
+            self._process = spawn(
+                self.command,
                 env=self.environment(),
                 cwd=self.folder,
                 stdout=subprocess.PIPE,

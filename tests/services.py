@@ -6,7 +6,6 @@ that `make test` installs from the package index (pyproject.toml, extra `service
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import os
 import shutil
@@ -22,9 +21,9 @@ import pymongo
 import redis
 from pymongo.errors import PyMongoError
 
-PATIENCE_S = 60
+from tests.spawn import spawn
 
-_libc = ctypes.CDLL(None)
+PATIENCE_S = 60
 
 
 def free_port() -> int:
@@ -60,13 +59,13 @@ class Service:
     def start(self) -> Self:
         assert self._process is None, "it runs already"
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = spawn(
                 self.command(),
+                signal.SIGKILL,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509  # one call into libc
             )
         wait_until(self._up, f"{self.command()[0]} to answer")
         return self
@@ -225,11 +224,6 @@ class Redis(Service):
 
     def client(self) -> redis.Redis:
         return redis.Redis(port=self.port, socket_timeout=20, socket_connect_timeout=2)
-
-
-def _end_with_parent() -> None:
-    """Whatever becomes of the tests, no server of theirs stays behind (prctl(2), PR_SET_PDEATHSIG)."""
-    _libc.prctl(1, signal.SIGKILL)
 
 
 # -- where the programs are

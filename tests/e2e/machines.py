@@ -6,6 +6,7 @@ import base64
 import http.client
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from urllib.parse import quote
 
 from tests.proxy import Proxy
 from tests.server import PASSWORD, USER, GobiServer
+from tests.spawn import spawn
 
 GOBI = Path(sys.executable).with_name("gobi")
 
@@ -63,8 +65,9 @@ class Machine:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Starts a command and leaves it running."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("GOBI_", "XDG_"))}
-        return subprocess.Popen(
+        return spawn(
             [GOBI, *arguments],
+            signal.SIGKILL,
             env={**kept, "HOME": str(self.home), **self.environment},
             cwd=self.home,
             stdin=subprocess.DEVNULL,

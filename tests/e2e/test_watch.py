@@ -14,8 +14,8 @@ from threading import Event, Thread
 import pytest
 
 from tests.deployments import DEPLOYMENTS
-from tests.e2e.machines import House, Machine, in_step
-from tests.e2e.watching import Deaf, Watching
+from tests.e2e.machines import House, Machine
+from tests.e2e.watching import Deaf, Watching, wait_until_in_step
 from tests.services import wait_until
 
 
@@ -37,16 +37,6 @@ def wait_for(machine: Machine, path: str, content: str) -> None:
         return machine.has(path) and machine.read(path) == content
 
     wait_until(there, f"{path} on {machine.name}")
-
-
-def wait_until_in_step(*machines: Machine) -> None:
-    def are_in_step() -> bool:
-        try:
-            return in_step(*machines)
-        except FileNotFoundError:
-            return False  # it goes at this very moment
-
-    wait_until(are_in_step, "the machines to be in step")
 
 
 def wait_for_absence(machine: Machine, path: str) -> None:

@@ -7,9 +7,9 @@ import subprocess
 from threading import Thread
 from typing import Self
 
-from tests.e2e.machines import Machine
+from tests.e2e.machines import Machine, in_step
 from tests.proxy import Direction, Proxy
-from tests.services import wait_until
+from tests.services import PATIENCE_S, wait_until
 
 
 class Watching:
@@ -81,3 +81,13 @@ class Deaf(Proxy):
 
     def _pass(self, direction: Direction, data: bytes) -> int:
         return 0 if direction == "up" and b"/live?" in data else super()._pass(direction, data)
+
+
+def wait_until_in_step(*machines: Machine, patience_s: float = PATIENCE_S) -> None:
+    def are_in_step() -> bool:
+        try:
+            return in_step(*machines)
+        except FileNotFoundError:
+            return False  # it goes at this very moment
+
+    wait_until(are_in_step, "the machines to be in step", patience_s)

@@ -86,6 +86,9 @@ def status(server: GobiServer, user: str, password: str) -> int:
         (["vault", "create", "notes", "--owner", "me"], "already"),
         (["vault", "create", "other", "--owner", "nobody"], "nobody"),
         (["vault", "remove", "nothing", "--yes"], "nothing"),
+        (["vault", "set", "nothing", "--auto-merge", "on"], "nothing"),
+        (["vault", "set", "notes", "--auto-merge", "maybe"], "maybe"),
+        (["vault", "set", "notes"], "--auto-merge"),
         (["vault", "remove", "notes"], "--yes"),
         (["fly"], "fly"),
         (["--fly"], "--fly"),
@@ -104,6 +107,16 @@ def test_what_cannot_be_done_is_one_line_on_stderr_and_exit_2(
 
 
 # -- vaults
+
+
+def test_a_vault_is_told_to_merge_by_itself_and_not_to(offline: GobiServer) -> None:
+    offline.add_user("me")
+    offline.gobi("vault", "create", "notes", "--owner", "me")
+    for word, said in (("on", True), ("on", True), ("off", False)):
+        done = offline.gobi("vault", "set", "notes", "--auto-merge", word)
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"notes: auto-merge is {word}.\n", "")
+        (row,) = json.loads(offline.gobi("vault", "list", "--json").stdout)["vaults"]
+        assert row["auto_merge"] is said
 
 
 def test_vaults_are_made_listed_and_removed(offline: GobiServer) -> None:
