@@ -115,6 +115,7 @@ def _settle(
     if candidate is not None and candidate not in numbers:
         raise Stopped(f"there is no candidate {candidate}; choose one of {', '.join(map(str, numbers))}", USAGE)
     asked: Json = {"keep": keep, "head": conflict["server"]["stamp"], "candidate": candidate or numbers[-1]}
+    asked["seen"] = numbers[-1]  # one that came meanwhile is not settled unseen
     merged = False
     if text_file is not None:
         asked["text"] = _read(text_file)

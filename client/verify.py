@@ -12,6 +12,7 @@ from client.index import Record
 from client.ports import SMALL, Blocked, Entry, FileSystem, LocalChange, Progress, ServerAway, ServerRefused, Skipped
 from client.work import in_bundles
 from sync.model import Version
+from sync.paths import ancestors
 
 HERE_PIECE = 256 * 1024
 
@@ -59,6 +60,10 @@ def verify(
     entries, skipped = fs.scan()
     here = {entry.path: entry for entry in entries}
     hidden = {one.path for one in skipped if one.path is not None}
+
+    def is_hidden(path: str) -> bool:
+        return path in hidden or not hidden.isdisjoint(ancestors(path))
+
     found = Verified(skipped=skipped)
     deleted = set(deletes)
     both: list[Version] = []
@@ -71,12 +76,14 @@ def verify(
             found.ignored.append(head.path)
         elif head.path in deleted:
             found.waiting.append(head.path)
-        elif head.path not in hidden:
+        elif is_hidden(head.path):
+            found.unreadable.append((head.path, "what is here in its place is skipped: nothing was compared"))
+        else:
             known = records.get(head.path)
             (found.missing if known is not None and known.stamp == head.stamp else found.behind).append(head.path)
     for path in sorted(here.keys() - there):
         known = records.get(path)
-        if known is None or known.stamp is None or known[3:7] != here[path][1:]:
+        if known is None or known.stamp is None or _is_edited(fs, known, here[path]):
             found.waiting.append(path)
         else:
             found.extra.append(path)
@@ -86,6 +93,16 @@ def verify(
     for paths in (found.different, found.missing, found.extra, found.waiting, found.behind, found.conflicts):
         paths.sort()
     return found
+
+
+def _is_edited(fs: FileSystem, known: Record, entry: Entry) -> bool:
+    """Whether it has other bytes than those that were in step, and not only another time."""
+    if known[3:7] == entry[1:]:
+        return False
+    try:
+        return fs.digest(entry.path)[1] != known.hash
+    except (LocalChange, Blocked, OSError):
+        return True
 
 
 class _Comparison:

@@ -81,6 +81,7 @@ class ResolveRequest(Struct):
     head: Stamp
     candidate: Stamp | None = None
     text: str | None = None
+    seen: Stamp | None = None
 
 
 class Resolve:
@@ -95,6 +96,6 @@ class Resolve:
         who = caller.of(req)
         there = self._registry.enter(who.user, vault, "write")
         asked = read_json(req, ResolveRequest, self._offload)
-        choice = Choice(asked.keep, asked.head, who.device, who.user, asked.candidate, asked.text)
+        choice = Choice(asked.keep, asked.head, who.device, who.user, asked.candidate, asked.text, seen=asked.seen)
         versions = self._vaults.resolve(there, id, choice)
         replies.send(resp, {"versions": [version.to_json() for version in versions]})

@@ -23,6 +23,7 @@ TYPES = {
     ".txt": "text/plain; charset=utf-8",
     ".webmanifest": "application/manifest+json",
 }
+PAGE = "index.html"
 PREFIX = "/web/"
 YEAR_S = 365 * 24 * 3600
 
@@ -54,12 +55,13 @@ class Pages:
         for name, path in self._names.items():
             digest.update(f"{name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
         self.digest = digest.hexdigest()[:16]
-        self.file = cache(self._file)
+        self._packed = cache(self._pack)
 
-    def _file(self, name: str) -> File | None:
+    def file(self, name: str) -> File | None:
         path = self._names.get(name)
-        if path is None:
-            return None
+        return None if path is None else self._packed(path)  # what does not exist is not remembered
+
+    def _pack(self, path: Path) -> File:
         content = path.read_bytes().replace(b"{web}", f"{PREFIX}{self.digest}".encode())
         tag = f'W/"{hashlib.sha256(content).hexdigest()[:16]}"'
         return File(TYPES[path.suffix], gzip.compress(content, mtime=0), tag)
@@ -72,7 +74,7 @@ class Page:
         self._pages = pages
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        page = self._pages.file("index.html")
+        page = self._pages.file(PAGE)
         assert page is not None, "the page is part of the package"
         _answer(req, resp, page)
         resp.set_header("Cache-Control", "no-cache")
@@ -89,7 +91,7 @@ class Asset:
         self._pages = pages
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, digest: str, name: str) -> None:
-        found = self._pages.file(name)
+        found = self._pages.file(name) if name != PAGE else None  # that one never goes without its policy
         if found is None:
             raise falcon.HTTPNotFound
         _answer(req, resp, found)

@@ -25,7 +25,8 @@ class Choice:
     """What a person decided: which side to keep, seen on top of `head` (a stamp).
 
     `candidate`: which one, the newest for None. `text`: the outcome for "merged", of which the store keeps the body
-    and notes (hash, size) in `merged`. `only_candidate`: refuse where there is another one, which nobody looked at.
+    and notes (hash, size) in `merged`. `seen`: the newest candidate that was looked at. `only_candidate`: refuse where
+    there is another one, which nobody looked at.
     """
 
     keep: str
@@ -36,6 +37,7 @@ class Choice:
     text: str | None = None
     merged: tuple[str, int] | None = None
     only_candidate: bool = False
+    seen: int | None = None
 
     def __post_init__(self) -> None:
         if self.keep not in KEEP:
@@ -52,6 +54,8 @@ def settle(group: Group, tx: Transaction, conflict: Conflict, choice: Choice) ->
     chosen = conflict.candidate(choice.candidate)
     if not conflict.open:
         raise BadRequest("the conflict is settled already")
+    if choice.seen is not None and conflict.candidates[-1].n > choice.seen:
+        raise Stale("another edit has come to wait since: look at it, then decide again", server)
     if choice.only_candidate and len(conflict.candidates) > 1:
         raise BadRequest("the conflict has another candidate by now: look at all of them, then decide again")
     if chosen is None:

@@ -31,12 +31,13 @@ function where() {
 
 function App() {
   const [user, setUser] = useState(undefined);
+  const [ended, setEnded] = useState(false); // the session, not the work: what is open stays open behind the sign-in
   const [trouble, setTrouble] = useState(null);
   const [place, setPlace] = useState(where);
   const [notice, setNotice] = useState(null);
   useEffect(() => {
     const moved = () => setPlace(where());
-    const out = () => setUser(null);
+    const out = () => setEnded(true);
     addEventListener("hashchange", moved);
     addEventListener(SIGNED_OUT, out);
     session().then(setUser, setTrouble);
@@ -45,7 +46,11 @@ function App() {
       removeEventListener(SIGNED_OUT, out);
     };
   }, []);
-  const tell = useCallback((text, more = {}) => setNotice({ text, ...more }), []);
+  const tell = useCallback((text, more = {}) => setNotice((old) => ({ kept: old?.kept, text, ...more })), []);
+  const enter = (name) => {
+    setUser(name);
+    setEnded(false);
+  };
   const leave = async () => {
     try {
       await signOut();
@@ -57,8 +62,8 @@ function App() {
 
   let content;
   if (trouble) content = html`<main><${Trouble} error=${trouble} again=${() => location.reload()} /></main>`;
-  else if (user === null) content = html`<${SignIn} done=${setUser} />`;
-  else if (place.vault) content = html`<${Vault} key=${place.vault} place=${place} user=${user} />`;
+  else if (user === null) content = html`<${SignIn} done=${enter} />`;
+  else if (place.vault) content = html`<${Vault} key=${`${user} ${place.vault}`} place=${place} user=${user} />`;
   else content = user && html`<main id="main"><${Vaults} /></main>`;
 
   return html`<${Tell.Provider} value=${tell}>
@@ -67,7 +72,8 @@ function App() {
       <a class="home" href="#/">gobi</a>
       ${user && html`<span class="quiet user"><${Name} of=${user} /></span><button type="button" class="plain" onClick=${leave}>Sign out</button>`}
     </header>
-    ${content}
+    ${ended && user && html`<${SignIn} again done=${enter} />`}
+    <div class="content" hidden=${ended && user}>${content}</div>
     <${Notice} of=${notice} close=${() => setNotice(null)} />
   <//>`;
 }

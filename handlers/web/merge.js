@@ -1,15 +1,16 @@
 // The three panes of the conflict window. The server has merged what can be merged (docs/protocol.md, section 8); every
 // place where the sides disagree is a spot in the middle pane, empty until somebody chooses or types.
 
-import { html, useRef, useState } from "./vendor/preact.js";
+import { html, useMemo, useRef, useState } from "./vendor/preact.js";
 import { Act, Name } from "./parts.js";
 import { Shadow, look } from "./shadow.js";
-import { lines } from "./text.js";
+import { editable, lines } from "./text.js";
 import { Spots } from "./spots.js";
 
 const CHOICES = ["client", "server", "both", "neither"];
 
-export function MergeEditor({ merge, texts, sides, writes, typed, save }) {
+export function MergeEditor({ merge, texts: given, sides, writes, typed, save }) {
+  const { texts, finish } = useMemo(() => editable({ merged: merge.text, ...given }), [merge, given]);
   const spots = useRef(null);
   const panes = useRef({});
   const [state, setState] = useState({ open: merge.hunks.filter((hunk) => hunk.kind === "conflict").length, total: 0, at: 0 });
@@ -29,6 +30,10 @@ export function MergeEditor({ merge, texts, sides, writes, typed, save }) {
     both: "Both",
     neither: "Neither",
   };
+  const store = () => {
+    if (spots.current.open) throw new Error("A place waits for you still.");
+    return save(finish(spots.current.text()));
+  };
   const open = state.open === 0 ? "Every place is decided." : `${state.open} of ${state.total || state.open} places wait for you.`;
   const tab = (pane, text) => html`<button type="button" role="tab" aria-selected=${shown === pane} onClick=${() => setShown(pane)}>${text}</button>`;
   return html`<div class="merge">
@@ -41,7 +46,7 @@ export function MergeEditor({ merge, texts, sides, writes, typed, save }) {
           ${CHOICES.map((choice) => html`<button type="button" key=${choice} disabled=${!writes} aria-pressed=${state.choice === choice} onClick=${() => choose(choice)}>${words[choice]}</button>`)}
         </span>`}
       <label class="switch"><input type="checkbox" checked=${original} onChange=${(event) => setOriginal(event.target.checked)} /> Original</label>
-      <${Act} kind="main" disabled=${!writes || state.open > 0} does=${() => save(spots.current.text())}>Save the merged text<//>
+      <${Act} kind="main" disabled=${!writes || !state.ready || state.open > 0} does=${store}>Save the merged text<//>
     </div>
     <div class="tabs panes" role="tablist" aria-label="Panes">${tab("client", html`<${Name} of=${names.client} />`)} ${tab("result", "Merged")} ${tab("server", "Server")} ${original && tab("base", "Original")}</div>
     <div class=${`three ${original ? "four" : ""}`} data-shown=${shown}>
@@ -68,7 +73,7 @@ function Pane({ pane, title, label, children }) {
 
 function Result({ merge, texts, names, writes, typed, spots, told }) {
   const build = (parent, root, library) => {
-    const pieces = { client: lines(texts.client), server: lines(texts.server), text: lines(merge.text) };
+    const pieces = { client: lines(texts.client), server: lines(texts.server), text: lines(texts.merged) };
     const one = new Spots(library, { merge, pieces, names, writes, parent, root, told, typed });
     spots.current = one;
     return () => one.destroy();

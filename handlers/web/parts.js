@@ -33,7 +33,6 @@ export function useLoad(load, needs) {
     }
   }, needs);
   useEffect(() => {
-    setState({ loading: true });
     reload();
     return () => turn.current?.abort();
   }, [reload]);

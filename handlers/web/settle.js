@@ -12,13 +12,17 @@ import { decode } from "./text.js";
 
 const KEPT = { server: "the server's version stands", client: "the other version stands", both: "both are kept", merged: "a merged text stands" };
 
+// What was typed, by conflict, until it is settled: leaving the window, or another look at it, throws nothing away.
+const typedTexts = new Map();
+
+addEventListener("beforeunload", (event) => typedTexts.size && event.preventDefault());
+
 export function Settle({ path: id }) {
   const { name, writes, reload: reloadVault } = useContext(Place);
   const tell = useContext(Tell);
-  const typed = useRef(null); // the merged text, once somebody has touched it
   const mine = useRef(false);
   const [number, setNumber] = useState(null);
-  const [kept, setKept] = useState(null);
+  const [kept, setKept] = useState(() => typedTexts.get(id));
   const [stale, setStale] = useState(false);
   const place = address(name, "conflicts", id);
   const conflict = useLoad((signal) => read(place, number, signal), [place, number]);
@@ -34,7 +38,8 @@ export function Settle({ path: id }) {
   const settledElsewhere = (record) => {
     if (mine.current) return;
     const what = KEPT[record.resolution?.keep ?? record.resolution] ?? "it is settled";
-    close(`${plain(record.path)} was settled elsewhere: ${what}.`, { kept: typed.current });
+    close(`${plain(record.path)} was settled elsewhere: ${what}.`, { kept: typedTexts.get(id) });
+    typedTexts.delete(id);
   };
   useLive((message) => {
     const record = message.conflict;
@@ -44,8 +49,7 @@ export function Settle({ path: id }) {
     else if (message.type === "wake") ask("GET", place).then((now) => now.state === "settled" && settledElsewhere(now), () => {});
   });
   const lookAgain = () => {
-    setKept(typed.current);
-    typed.current = null;
+    setKept(typedTexts.get(id));
     setStale(false);
     conflict.reload();
   };
@@ -53,6 +57,7 @@ export function Settle({ path: id }) {
     mine.current = true;
     try {
       await ask("POST", `${place}/resolve`, { json: choice });
+      typedTexts.delete(id);
       close("Settled. Every machine gets it with its next sync, and all sides stay in the file's versions.");
     } catch (error) {
       mine.current = false;
@@ -67,7 +72,7 @@ export function Settle({ path: id }) {
       if (record.state === "settled")
         return html`<${Title} text=${base(record.path)}><${Crumbs} path=${record.path} /><//><p>This conflict is settled.</p><p><a href=${link(name, "conflicts")}>All conflicts</a></p>`;
       const sides = { client: side(record, candidate), server: record.server };
-      const choose = (keep, text) => resolve({ keep, head: merge?.head ?? record.server.stamp, ...(keep === "server" ? {} : { candidate: candidate.n }), ...(text === undefined ? {} : { text }) });
+      const choose = (keep, text) => resolve({ keep, head: merge?.head ?? record.server.stamp, seen: record.candidates.at(-1).n, ...(keep === "server" ? {} : { candidate: candidate.n }), ...(text === undefined ? {} : { text }) });
       return html`<${Title} text=${base(record.path)}><${Crumbs} path=${record.path} /><//>
         ${stale &&
         html`<div class="notice" role="alert">
@@ -75,11 +80,11 @@ export function Settle({ path: id }) {
           <button type="button" onClick=${lookAgain}>Look again</button>
         </div>`}
         ${kept && html`<details class="notice"><summary>What you had typed</summary><textarea readonly rows="6" aria-label="What you had typed">${kept}</textarea></details>`}
-        <${Candidates} record=${record} chosen=${candidate} choose=${(n) => setNumber(n)} />
+        <${Candidates} record=${record} chosen=${number ?? candidate.n} choose=${(n) => (setKept(typedTexts.get(id)), setNumber(n))} />
         ${!writes && html`<p class="notice">You may look, but your role here does not let you settle it.</p>`}
         <${Whole} sides=${sides} disabled=${!writes} choose=${choose} />
         ${merge?.mergeable
-          ? html`<${MergeEditor} key=${`${candidate.n} ${merge.head}`} merge=${merge} texts=${texts} sides=${sides} writes=${writes} typed=${(text) => (typed.current = text)} save=${(text) => choose("merged", text)} />`
+          ? html`<${MergeEditor} key=${`${candidate.n} ${merge.head}`} merge=${merge} texts=${texts} sides=${sides} writes=${writes} typed=${(text) => typedTexts.set(id, text)} save=${(text) => choose("merged", text)} />`
           : html`<${Beside} place=${place} record=${record} candidate=${candidate} reason=${merge?.reason} />`}`;
     }}
   <//>`;
@@ -107,7 +112,7 @@ function Candidates({ record, chosen, choose }) {
     <legend>${record.candidates.length} edits wait beside the server's. Which one do you look at?</legend>
     ${record.candidates.map(
       (one) => html`<label key=${one.n}>
-        <input type="radio" name="candidate" value=${one.n} checked=${one.n === chosen.n} onChange=${() => choose(one.n)} />
+        <input type="radio" name="candidate" value=${one.n} checked=${one.n === chosen} onChange=${() => choose(one.n)} />
         <${Name} of=${one.device} /> <span class="quiet">(<${Name} of=${one.user} />, <${When} stamp=${one.at} />, ${size(one.size)})</span>
       </label>`,
     )}

@@ -4,7 +4,7 @@ import { html, useState } from "./vendor/preact.js";
 import { signIn } from "./api.js";
 import { Title } from "./parts.js";
 
-export function SignIn({ done }) {
+export function SignIn({ done, again = false }) {
   const [problem, setProblem] = useState(null);
   const [busy, setBusy] = useState(false);
   const submit = async (event) => {
@@ -21,6 +21,7 @@ export function SignIn({ done }) {
   };
   return html`<main id="main" class="narrow">
     <${Title} text="Sign in" />
+    ${again && html`<p>Your session has ended. What you were at is kept, and goes on when you have signed in.</p>`}
     <form onSubmit=${submit}>
       <label>User <input name="user" autocomplete="username" autocapitalize="none" spellcheck="false" required autofocus /></label>
       <label>Password <input name="password" type="password" autocomplete="current-password" required /></label>

@@ -64,22 +64,26 @@ export class Spots {
   }
 
   updated(update) {
-    if (!update.docChanged) return;
-    this.typed(this.text());
-    this.report();
+    if (update.docChanged) this.typed(this.text());
+    if (update.startState.field(this.spots) !== update.state.field(this.spots)) this.report();
   }
 
-  /** What undoes a choice, so that taking the text back reopens its spot. */
+  get open() {
+    return this.list.filter((spot) => !spot.choice).length;
+  }
+
+  /** What undoes a change for the spots: those that were chosen in, and those that lost text or their place. */
   inverted(change) {
-    const chosen = change.effects.filter((effect) => effect.is(this.set));
-    const before = change.startState.field(this.spots);
-    return chosen.map((effect) => this.set.of(before.find((spot) => spot.id === effect.value.id)));
+    const chosen = new Set(change.effects.filter((effect) => effect.is(this.set)).map((effect) => effect.value.id));
+    return change.startState
+      .field(this.spots)
+      .filter((spot) => chosen.has(spot.id) || change.changes.touchesRange(spot.from, spot.to))
+      .map((spot) => this.set.of(spot));
   }
 
   report() {
     const list = this.list;
-    const open = list.filter((spot) => !spot.choice).length;
-    this.told({ open, total: list.length, at: this.at, choice: list[this.at]?.choice });
+    this.told({ ready: true, open: this.open, total: list.length, at: this.at, choice: list[this.at]?.choice });
   }
 
   /** Shows the next or the previous spot. */
@@ -99,18 +103,30 @@ export class Spots {
   /** Puts one side's lines, or both sides', or none into the present spot, and goes on to the next that is open. */
   choose(choice, id = this.list[this.at]?.id) {
     const spot = this.list.find((one) => one.id === id);
-    if (!spot || !this.writes) return;
-    const after = this.view.state.sliceDoc(spot.to, spot.to + 1);
-    const insert = this.content(spot.hunk, choice, after !== "");
+    if (!spot || !this.writes || !this.mayReplace(spot)) return;
+    const followed = this.view.state.sliceDoc(spot.to, spot.to + 1) !== "";
+    const insert = this.content(spot.hunk, choice, followed);
+    const to = spot.from + insert.length;
+    // Where the text between two spots was deleted, they share a place: the later ones stay behind what comes in.
+    const behind = this.list.filter((one) => one.id > id && one.from === spot.to && one.to === spot.to);
     this.view.dispatch({
       changes: { from: spot.from, to: spot.to, insert },
-      effects: this.set.of({ ...spot, choice, to: spot.from + insert.length }),
+      effects: [
+        this.set.of({ ...spot, choice, to, inserted: insert }),
+        ...behind.map((one) => this.set.of({ ...one, from: to, to })),
+      ],
       userEvent: "input.choose",
     });
     const open = this.list.findIndex((one) => !one.choice);
     this.at = open >= 0 ? open : this.list.findIndex((one) => one.id === id);
     this.scroll(this.list[this.at]);
     this.report();
+  }
+
+  /** What somebody wrote into a spot is not thrown away without a word. */
+  mayReplace(spot) {
+    const same = !spot.choice || this.view.state.sliceDoc(spot.from, spot.to) === spot.inserted;
+    return same || confirm("This replaces what you wrote there. Go on?");
   }
 
   content(hunk, choice, followed) {
@@ -163,6 +179,7 @@ export class Spots {
 
   reopen(spot) {
     const now = this.list.find((one) => one.id === spot.id);
+    if (!this.mayReplace(now)) return;
     this.at = this.list.indexOf(now);
     this.view.dispatch({ changes: { from: now.from, to: now.to }, effects: this.set.of({ ...now, choice: null, to: now.from }) });
     this.report();
@@ -191,9 +208,14 @@ function begin(merge, pieces) {
   return { doc: doc + pieces.text.slice(line).join(""), spots };
 }
 
+/** An empty spot swallows nothing that is written beside it; in one that is filled, one may write. */
 function moved(spot, changes) {
-  const from = changes.mapPos(spot.from, spot.to > spot.from ? 1 : -1);
-  return { ...spot, from, to: Math.max(from, changes.mapPos(spot.to, spot.to > spot.from ? -1 : 1)) };
+  if (spot.from === spot.to) {
+    const place = changes.mapPos(spot.from, -1);
+    return { ...spot, from: place, to: place };
+  }
+  const from = changes.mapPos(spot.from, 1);
+  return { ...spot, from, to: Math.max(from, changes.mapPos(spot.to, -1)) };
 }
 
 function element(name, kind, text) {

@@ -22,3 +22,32 @@ function lastWhole(body) {
 export function lines(text) {
   return text.match(/[^\n]*\n|[^\n]+$/g) ?? [];
 }
+
+const MARK = "\ufeff";
+
+/** How a text ends its lines: "\\n", "\\r\\n", "" where it has one line, null where it mixes. */
+export function ending(text) {
+  const feeds = text.split("\n").length - 1;
+  const pairs = text.split("\r\n").length - 1;
+  if (text.split("\r").length - 1 !== pairs || (pairs && pairs !== feeds)) return null;
+  return pairs ? "\r\n" : feeds ? "\n" : "";
+}
+
+/**
+ * Texts as one edits them, and what makes a text of it again: without byte order marks, and with plain line ends, where
+ * each has but one kind. `merged` says which kind comes out, and whether a mark does.
+ */
+export function editable({ merged, ...sides }) {
+  const texts = { merged, ...sides };
+  const plain = Object.values(texts).every((text) => ending(text) !== null);
+  const convert = (text) => {
+    const bare = text.startsWith(MARK) ? text.slice(1) : text;
+    return plain ? bare.replaceAll("\r\n", "\n") : bare;
+  };
+  const mark = merged.startsWith(MARK) || Object.values(sides).every((text) => text.startsWith(MARK)) ? MARK : "";
+  const end = plain ? ending(merged) : "";
+  return {
+    texts: Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, convert(text)])),
+    finish: (text) => mark + (end === "\r\n" ? text.replaceAll("\r\n", "\n").replaceAll("\n", end) : text),
+  };
+}

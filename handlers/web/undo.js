@@ -1,6 +1,6 @@
 // Taking back everything that a device did since a moment: first shown, then done.
 
-import { html, useContext, useState } from "./vendor/preact.js";
+import { html, useContext, useRef, useState } from "./vendor/preact.js";
 import { address, ask } from "./api.js";
 import { count, date } from "./format.js";
 import { Act, Name, Place, Tell, Title, When, link } from "./parts.js";
@@ -20,11 +20,20 @@ export function Undo({ query }) {
   const tell = useContext(Tell);
   const [wish, setWish] = useState({ device: query.device ?? "", user: query.user ?? "", prefix: query.prefix ?? "", since: Number(query.since) || null });
   const [preview, setPreview] = useState(null);
-  const change = (part) => (setWish({ ...wish, ...part }), setPreview(null));
-  const request = { since: wish.since, ...(wish.device && { device: wish.device }), ...(wish.user && { user: wish.user }), ...(wish.prefix && { prefix: wish.prefix }) };
-  const look = async () => setPreview(await ask("POST", address(name, "restore"), { json: { ...request, dry_run: true } }));
+  const wished = useRef(wish);
+  const change = (part) => {
+    wished.current = { ...wish, ...part };
+    setWish(wished.current);
+    setPreview(null);
+  };
+  const look = async () => {
+    const asked = wished.current;
+    const request = asRequest(asked);
+    const found = await ask("POST", address(name, "restore"), { json: { ...request, dry_run: true } });
+    if (asked === wished.current) setPreview({ ...found, request }); // or it answers what is not asked any more
+  };
   const act = async () => {
-    const done = await ask("POST", address(name, "restore"), { json: { ...request, until: preview.until } });
+    const done = await ask("POST", address(name, "restore"), { json: { ...preview.request, until: preview.until } });
     tell(`${count(done.changes.length, "file")} put back.${done.skipped.length ? ` ${count(done.skipped.length, "file")} left as they are.` : ""} This can be taken back as well.`);
     location.hash = link(name, "changes");
   };
@@ -46,6 +55,12 @@ export function Undo({ query }) {
       <p class="acts"><${Act} kind="main" disabled=${!preview.changes.length} does=${act}>Put back ${count(preview.changes.length, "file")}<//></p>
       <p class="quiet">Nothing is lost by this: what is there now stays in every file's versions.</p>
     </section>`}`;
+}
+
+/** What the form says; a folder's name means what is in it, and not what begins like it. */
+function asRequest({ since, device, user, prefix }) {
+  const folder = prefix && !prefix.endsWith("/") ? `${prefix}/` : prefix;
+  return { since, ...(device && { device }), ...(user && { user }), ...(folder && { prefix: folder }) };
 }
 
 function Rows({ rows, say }) {

@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.browser import Window
 from tests.browser.scene import BASE, LAPTOP, PHONE_TEXT, disagree, picture
 from tests.e2e.machines import House, Machine, in_step
+from tests.server import PASSWORD, USER
 
 TEXT = "notes/shopping.md"
 BY_HAND = BASE.replace("- milk\n", "- oat milk\n- coffee\n- two bottles of milk\n")
@@ -147,6 +148,128 @@ def test_one_of_two_machines_edits_is_chosen(window: Window, house: House, phone
     settled(page)
     assert converge(phone, laptop, tablet)["data.bin"] == b"\0laptop"
     assert set(house.contents("data.bin")) == {b"\0base", b"\0phone", b"\0laptop", b"\0tablet"}
+
+
+@pytest.fixture
+def two_places(house: House, phone: Machine, laptop: Machine) -> str:
+    """A conflict with two places where the sides disagree."""
+    base = "".join(f"line {number}\n" for number in range(1, 8))
+    mine = base.replace("line 2", "L2").replace("line 6", "L6")
+    theirs = base.replace("line 2", "P2").replace("line 6", "P6")
+    disagree(phone, laptop, "a.md", base.encode(), mine.encode(), theirs.encode())
+    return open_conflict(house)
+
+
+def merged(page: Page) -> str:
+    """The text in the middle pane."""
+    lines = page.get_by_role("textbox", name="Merged text").locator(".cm-line").all_inner_texts()
+    return "\n".join(line.strip("\n") for line in lines)
+
+
+def test_what_is_written_beside_a_place_stays_when_it_is_decided(window: Window, two_places: str, house: House) -> None:
+    page = window.go("conflicts", two_places)
+    page.get_by_role("textbox", name="Merged text").locator(".cm-line", has_text="line 3").click()
+    page.keyboard.press("Home")
+    page.keyboard.type("what I want instead\n")
+    page.get_by_role("button", name="Take neither").first.click()
+    page.get_by_role("button", name="Take neither").click()
+    page.get_by_role("button", name="Save the merged text").click()
+    settled(page)
+    text = house.body("/files/a.md").decode()
+    assert text == "line 1\nwhat I want instead\nline 3\nline 4\nline 5\nline 7\n"
+
+
+def test_what_is_deleted_around_a_place_and_brought_back_is_all_there(window: Window, two_places: str) -> None:
+    page = window.go("conflicts", two_places)
+    editor = page.get_by_role("textbox", name="Merged text")
+    page.get_by_role("button", name="Take laptop's").first.click()
+    editor.press("Control+a")
+    page.keyboard.press("Delete")
+    page.keyboard.press("Control+z")
+    assert merged(page) == "line 1\nL2\nline 3\nline 4\nline 5\nline 7\n"
+    page.get_by_role("button", name="Take laptop's").click()
+    assert merged(page) == "line 1\nL2\nline 3\nline 4\nline 5\nL6\nline 7\n"
+
+
+def test_places_that_came_together_keep_their_order(window: Window, two_places: str) -> None:
+    page = window.go("conflicts", two_places)
+    page.get_by_role("textbox", name="Merged text").press("Control+a")
+    page.keyboard.press("Delete")
+    page.get_by_role("button", name="Take laptop's").first.click()
+    page.get_by_role("button", name="Take the server's").click()
+    assert merged(page) == "L2\nP6\n"
+
+
+def test_taking_back_a_choice_opens_its_place_again(window: Window, two_places: str) -> None:
+    page = window.go("conflicts", two_places)
+    for _ in range(2):
+        page.get_by_role("button", name="Take neither").first.click()
+    expect(page.get_by_text("Every place is decided.")).to_be_visible()
+    page.get_by_role("textbox", name="Merged text").press("Control+z")
+    expect(page.get_by_text("1 of 2 places wait for you.")).to_be_visible()
+    expect(page.get_by_role("button", name="Save the merged text")).to_be_disabled()
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "with a mark"])
+def test_line_ends_and_the_mark_of_a_text_stay_as_they_are(
+    window: Window, house: House, phone: Machine, laptop: Machine, mark: str
+) -> None:
+    texts = [f"{mark}{word}\r\ntwo\r\nthree\r\n".encode() for word in ("one", "mine", "theirs")]
+    disagree(phone, laptop, "a.md", *texts)
+    page = window.go("conflicts", open_conflict(house))
+    page.get_by_role("button", name="Take both").click()
+    page.get_by_role("textbox", name="Merged text").press("Control+End")
+    page.keyboard.type("four\n")
+    page.get_by_role("button", name="Save the merged text").click()
+    settled(page)
+    assert house.body("/files/a.md").decode() == f"{mark}mine\r\ntheirs\r\ntwo\r\nthree\r\nfour\r\n"
+
+
+def test_an_edit_that_came_to_wait_meanwhile_is_not_settled_unseen(
+    window: Window, house: House, phone: Machine, laptop: Machine
+) -> None:
+    tablet = house.machine("tablet")
+    phone.write(TEXT, BASE)
+    for machine in (phone, laptop, tablet):
+        machine.sync()
+    phone.write(TEXT, PHONE_TEXT)
+    laptop.write(TEXT, LAPTOP)
+    tablet.write(TEXT, BASE + "- and what the tablet wrote\n")
+    for machine in (phone, laptop):
+        machine.sync(code=None)
+    page = window.go("conflicts", open_conflict(house))
+    page.get_by_role("button", name="Take both").click()
+    tablet.sync(code=None)
+    expect(page.get_by_text("The file was changed while you looked.")).to_be_visible()
+    page.get_by_role("button", name="Save the merged text").click()
+    expect(page.get_by_text("Look again, then decide.")).to_be_visible()
+    assert len(house.conflicts()) == 1
+
+
+def test_what_was_typed_outlives_the_session(window: Window, conflict: str, house: House) -> None:
+    page = window.go("conflicts", conflict)
+    page.get_by_role("button", name="Take both").click()
+    page.get_by_role("textbox", name="Merged text").press("Control+End")
+    page.keyboard.type("- typed before it ended\n")
+    window.context.clear_cookies()
+    house.put("other.md", b"makes the page look again\n")
+    expect(page.get_by_text("Your session has ended.")).to_be_visible()
+    page.get_by_label("User").fill(USER)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Save the merged text").click()
+    settled(page)
+    assert house.body(f"/files/{TEXT}").decode() == BY_HAND + "- typed before it ended\n"
+
+
+def test_what_was_typed_is_there_when_one_comes_back(window: Window, conflict: str) -> None:
+    page = window.go("conflicts", conflict)
+    page.get_by_role("button", name="Take both").click()
+    expect(page.get_by_text("Every place is decided.")).to_be_visible()
+    window.go("files")
+    page.go_back()
+    page.get_by_text("What you had typed").click()
+    assert "- oat milk" in page.get_by_label("What you had typed").input_value()
 
 
 def test_every_other_window_closes_itself(open_window: Callable[..., Window], conflict: str) -> None:

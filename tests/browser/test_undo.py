@@ -76,3 +76,13 @@ def test_two_versions_are_compared(window: Window, phone: Machine) -> None:
     page.get_by_role("button", name="Show differences").click()
     expect(page.locator(".cm-merge-a .cm-changedLine")).to_have_text("old line")
     expect(page.locator(".cm-merge-b .cm-changedLine")).to_have_text("new line")
+
+
+def test_a_folder_is_not_what_begins_like_it(window: Window, phone: Machine) -> None:
+    for path in ("notes/a.md", "notes-private/b.md"):
+        phone.write(path, "text\n")
+    phone.sync()
+    page = window.go("undo", query="?since=1&prefix=notes")
+    page.get_by_role("button", name="Show what would be put back").click()
+    expect(page.get_by_role("heading", name="1 file would be put back")).to_be_visible()
+    expect(page.get_by_role("region", name="Preview").get_by_text("notes/a.md")).to_be_visible()

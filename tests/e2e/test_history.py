@@ -320,6 +320,27 @@ def test_verify_tells_what_waits_from_what_is_lost(house: House, both: tuple[Mac
     assert found["different"] == []
 
 
+def test_verify_takes_a_new_time_for_no_new_text(both: tuple[Machine, Machine]) -> None:
+    """What was only touched here, and deleted on the server, is not said to be sent: the next sync deletes it."""
+    laptop, desktop = both
+    laptop.rm("note.md")
+    laptop.sync()
+    os.utime(desktop.folder / "note.md")
+    assert desktop.gobi("verify", str(desktop.folder), "--json", code=1).json["extra"] == ["note.md"]
+
+
+def test_verify_says_what_it_could_not_compare(both: tuple[Machine, Machine]) -> None:
+    laptop, desktop = both
+    laptop.write("d/a.md", "on the server\n")
+    laptop.sync()
+    desktop.sync()
+    (desktop.folder / "d").rename(desktop.root / "elsewhere")
+    (desktop.folder / "d").symlink_to(desktop.root / "elsewhere")
+    found = desktop.gobi("verify", str(desktop.folder), "--json", code=1).json
+    assert [row["path"] for row in found["unreadable"]] == ["d/a.md"]
+    assert found["missing"] == []
+
+
 def test_verify_finds_a_body_that_rotted_on_the_server(own_house: House) -> None:
     laptop = own_house.machine("laptop")
     laptop.write("note.md", "good bytes\n")

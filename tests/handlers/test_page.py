@@ -57,7 +57,15 @@ def test_all_of_it_is_small() -> None:
     assert sum(map(len, packed)) < MOST
 
 
-@pytest.mark.parametrize("name", ["../page.py", "..%2Fpage.py", "nothing.js", "", "vendor", "/etc/passwd"])
+def test_what_does_not_exist_takes_no_room() -> None:
+    pages = Pages()
+    assert all(pages.file(f"made-up-{number}") is None for number in range(1_000))
+    assert pages._packed.cache_info().currsize == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["index.html", "../page.py", "..%2Fpage.py", "nothing.js", "", "vendor", "/etc/passwd"]
+)
 def test_nothing_else_is_given_away(site: Site, name: str) -> None:
     refused(site.person(None).get(f"/web/x/{name}"), 404, "not-found")
 

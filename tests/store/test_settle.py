@@ -235,6 +235,16 @@ def test_a_head_that_has_moved_stops_the_settlement(dispute: Dispute, keep: str)
     assert world.vault.stored == sum(counted.values())
 
 
+def test_a_candidate_that_nobody_looked_at_stops_the_settlement(world: World) -> None:
+    dispute = Dispute(world, b"one", b"two")
+    log, conflicts = world.log(), world.reader.conflicts(world.vault)
+    with pytest.raises(Stale, match="another edit"):
+        world.resolve(dispute.conflict, "client", dispute.server.stamp, candidate=1, seen=1)
+    assert_unchanged(world, log, conflicts)
+    world.resolve(dispute.conflict, "client", dispute.server.stamp, candidate=1, seen=2)
+    assert world.reader.conflicts(world.vault) == []
+
+
 def test_a_conflict_is_settled_once(dispute: Dispute) -> None:
     world = dispute.world
     outcome = world.resolve(dispute.conflict, "server", dispute.server.stamp)[-1]

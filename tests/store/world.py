@@ -144,9 +144,16 @@ class World:
         return [one.code or one.status for one in self.push(data, keep=keep).results]
 
     def resolve(
-        self, conflict: Conflict, keep: str, head: int, *, candidate: int | None = None, text: str | None = None
+        self,
+        conflict: Conflict,
+        keep: str,
+        head: int,
+        *,
+        candidate: int | None = None,
+        text: str | None = None,
+        seen: int | None = None,
     ) -> list[Version]:
-        choice = Choice(keep, head, "desktop", USER, candidate, text)
+        choice = Choice(keep, head, "desktop", USER, candidate, text, seen=seen)
         return self.vaults.resolve(self.vault, conflict.id, choice)
 
     def undo(
