@@ -13,8 +13,10 @@ from typing import Any
 
 from ops import logs
 from ops.settings import parse
+from ops.systemd import Systemd
 
 _settings = parse(os.environ)
+_systemd = Systemd.from_environment(os.environ)
 
 wsgi_app = "gobi:get_app()"
 bind = _settings.listen
@@ -56,5 +58,13 @@ def ssl_context(_config: Any, default_factory: Callable[[], ssl.SSLContext]) -> 
 
 def when_ready(server: Any) -> None:
     """Tells whoever started it where it listens."""
+    if _systemd is not None:
+        _systemd.attach(server)
     for listener in server.LISTENERS:
         print(f"gobi is listening on {listener}", flush=True)  # noqa: T201  # for people, and for tests
+
+
+def post_worker_init(_worker: Any) -> None:
+    """In the worker, right before it accepts."""
+    if _systemd is not None:
+        _systemd.worker_started()

@@ -15,6 +15,7 @@ import click
 from ops.commands import ServerCommand, env_file_option
 from ops.settings import PREFIX, Settings, SettingsError, gather, parse, unknown
 from ops.storage import become_owner, open_bodies, open_bus, open_metadata, prepare_folder
+from ops.systemd import hands_over_sockets
 
 
 @click.command(cls=ServerCommand, epilog="\b\nExample:\n  GOBI_DATA_DIR=/srv/gobi gobi serve")
@@ -31,7 +32,8 @@ def serve(env_file: Path | None) -> None:
     become_owner(settings.data_dir)
     prepare_folder(settings.data_dir)
     check_tls(settings)
-    _check_address(settings.listen)
+    if not hands_over_sockets(os.environ):
+        _check_address(settings.listen)
     open_bus(settings).close()
     open_metadata(settings).close()
     open_bodies(settings).sweep()

@@ -1,9 +1,10 @@
 # ruff: noqa: ANN401  # gunicorn has no types
-"""gunicorn's own gevent worker, with four gaps closed.
+"""gunicorn's own gevent worker, with five gaps closed.
 
 A TLS handshake has a deadline; what gunicorn itself refuses is heard by a client that is still sending; a stop does not
-wait for connections on which nothing is going on: one of them would hold it for as long as it may stay idle; and the
-application hears of a stop, for the connections that it has taken over.
+wait for connections on which nothing is going on: one of them would hold it for as long as it may stay idle; but one
+that was only just accepted gets its answer, for its client has no reason to try again; and the application hears of a
+stop, for the connections that it has taken over.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from gunicorn.util import close_graceful
 from gunicorn.workers.ggevent import GeventWorker
 
 HANDSHAKE_S = 10
+# How long after a stop a connection that has asked nothing yet may do so.
+FIRST_REQUEST_S = 1
 # What the application's own connections have, after all requests, for their goodbyes.
 GOODBYE_S = 2
 
@@ -25,6 +28,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._idle: set[_Idle] = set()
+        self._new: set[Any] = set()  # greenlets of connections that have asked nothing yet
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         if isinstance(client, ssl.SSLSocket):
@@ -35,7 +39,12 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
                 self.log.debug("TLS handshake with %s failed: %s", addr, error)
                 client.close()
                 return
-        super().handle(listener, client, addr)
+        mine = gevent.getcurrent()
+        self._new.add(mine)
+        try:
+            super().handle(listener, client, addr)
+        finally:
+            self._new.discard(mine)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Also gunicorn's own refusals have to reach a client that is still sending (RFC 9112, section 9.6)."""
@@ -44,7 +53,10 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def timeout_ctx(self) -> _Idle:
         """Around the wait for the next request's head, which gunicorn allows `keepalive` seconds in all."""
-        return _Idle(self.cfg.keepalive if self.alive else 0, self._idle)
+        mine = gevent.getcurrent()
+        patience_s = FIRST_REQUEST_S if mine in self._new else 0
+        self._new.discard(mine)
+        return _Idle(self.cfg.keepalive if self.alive else patience_s, patience_s, self._idle)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
@@ -65,13 +77,15 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
 
 
 class _Idle:
-    """A wait that ends without an error: after `seconds`, or by `end`."""
+    """A wait that ends without an error: after `seconds`, or `patience_s` after `end`."""
 
-    def __init__(self, seconds: float, waiting: set[_Idle]) -> None:
+    def __init__(self, seconds: float, patience_s: float, waiting: set[_Idle]) -> None:
         quietly: Any = False  # leaving the block is all that happens
         self._timer = gevent.Timeout(seconds, quietly)
         self._waiting = waiting
+        self._patience_s = patience_s
         self._greenlet: Any = None
+        self._later: Any = None
 
     def __enter__(self) -> Self:
         self._greenlet = gevent.getcurrent()
@@ -82,10 +96,19 @@ class _Idle:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, _: TracebackType | None) -> bool:
         self._waiting.discard(self)
         self._timer.close()
+        if self._later is not None:
+            self._later.close()
         return value is self._timer
 
     def end(self) -> None:
         """To be called in the hub."""
+        if self._patience_s:
+            self._later = gevent.get_hub().loop.timer(self._patience_s)
+            self._later.start(self._end_now)
+        else:
+            self._end_now()
+
+    def _end_now(self) -> None:
         # Only a wait that has not ended meanwhile: what follows it is a request, and that is finished.
         if self in self._waiting:
             self._greenlet.throw(self._timer)
