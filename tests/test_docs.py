@@ -46,6 +46,27 @@ def test_every_setting_is_documented() -> None:
     assert set(settings.names()) <= documented
 
 
+def test_the_example_of_a_settings_file_has_every_setting_and_no_other_and_can_be_used(tmp_path: Path) -> None:
+    text = (ROOT / "deploy" / "gobi.env.example").read_text()
+    file = tmp_path / "gobi.env"
+    file.write_text(re.sub(r"^#(?=GOBI_)", "", text, flags=re.MULTILINE))
+    variables = settings.gather({}, file)
+    assert set(variables) == {*settings.names(), *(f"{name}_FILE" for name in settings.SECRETS)}
+    settings.parse({name: value for name, value in variables.items() if not name.endswith("_FILE")})
+
+
+def test_what_the_example_of_a_settings_file_calls_a_default_is_one() -> None:
+    text = (ROOT / "deploy" / "gobi.env.example").read_text()
+    defaults = dict(
+        re.findall(r"^\| `(GOBI_\w+)` \| `?([\w.:]+?)`?(?:: no limit)? \|", DOCS["operating.md"], re.MULTILINE)
+    )
+    said = dict(re.findall(r"^#(GOBI_\w+)=(.*)", text, re.MULTILINE))
+    shown = {name: value for name, value in defaults.items() if value != "none" and name in said}
+    assert len(shown) > 10
+    for name, value in shown.items():
+        assert said[name] == value
+
+
 def test_every_documented_setting_exists() -> None:
     secrets = {f"{name}_FILE" for name in settings.SECRETS}
     for name, text in [*DOCS.items(), ("README.md", README)]:

@@ -1,0 +1,156 @@
+"""Behind a real nginx and a real Caddy, with the samples of deploy/."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import itertools
+import json
+import threading
+import urllib.error
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.live.peer import PING, Refused, Vault, basic
+from tests.ops.front import Caddy, Front, Nginx
+from tests.server import GobiServer
+from tests.services import free_port
+
+MIB = 1 << 20
+LARGE_MIB = 300
+# What nginx allows a connection to be silent, unless it is told otherwise, and a little more.
+NGINX_SILENCE_S = 65
+
+
+class Deployed:
+    """A server, and a proxy before it that is all that anybody sees. The vault is spoken to through that one."""
+
+    def __init__(self, folder: Path, kind: type[Front], **settings: str) -> None:
+        self.server = GobiServer(folder / "server")
+        port = free_port()
+        self.front = kind(folder / "proxy", port)
+        self.server._listen = f"127.0.0.1:{port}"
+        self.server.start(GOBI_PUBLIC_URL=self.front.url, GOBI_TRUSTED_PROXIES="127.0.0.1", **settings)
+        self.server.add_user()
+        try:
+            self.front.start()
+            self.vault = Vault(self.front.as_server(), self.front.trust)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self.front.stop()
+        self.server.close()
+
+
+@pytest.fixture(params=[Nginx, Caddy], ids=["nginx", "caddy"], scope="module")
+def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    kind: type[Front] = request.param
+    if kind.missing():
+        pytest.skip(f"this machine has no {kind.program}")
+    one = Deployed(tmp_path_factory.mktemp("front"), kind)
+    yield one
+    one.vault.close()
+    one.close()
+
+
+def test_a_large_file_goes_up_and_comes_back_whole(deployed: Deployed) -> None:
+    piece = bytes(range(256)) * (MIB // 256)
+    pieces = [number.to_bytes(4, "big") + piece[4:] for number in range(LARGE_MIB)]
+    url = f"{deployed.vault.url}/files/large.bin"
+    line = http.client.HTTPSConnection("localhost", deployed.front.port, timeout=120, context=deployed.front.trust)
+    whole = {"Authorization": basic(), "Content-Length": str(LARGE_MIB * MIB), "If-None-Match": "*"}
+    line.request("PUT", url, iter(pieces), whole)
+    answer = line.getresponse()
+    assert answer.status == 201
+    sent = hashlib.sha256(b"".join(pieces)).hexdigest()
+    assert sent in answer.read().decode()
+    line.request("GET", url, headers={"Authorization": basic()})
+    answer = line.getresponse()
+    came = hashlib.sha256()
+    for data in iter(lambda: answer.read(MIB), b""):
+        came.update(data)
+    assert came.hexdigest() == sent
+    line.close()
+
+
+def test_what_is_too_large_is_refused_while_it_is_still_coming(deployed: Deployed) -> None:
+    """And is not collected first."""
+    line = http.client.HTTPSConnection("localhost", deployed.front.port, timeout=30, context=deployed.front.trust)
+    line.putrequest("PUT", f"{deployed.vault.url}/files/larger.bin")
+    for name, value in (("Authorization", basic()), ("If-None-Match", "*"), ("Content-Length", str(4096 * MIB))):
+        line.putheader(name, value)
+    line.endheaders()
+    sock = line.sock
+    answered = threading.Event()
+
+    def send() -> None:
+        try:
+            while not answered.is_set():
+                sock.sendall(bytes(10_000))
+        except OSError:  # it was answered
+            pass
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    try:
+        answer = line.getresponse()
+        assert (answer.status, json.loads(answer.read())["code"]) == (413, "too-large")
+    finally:
+        answered.set()
+        line.close()
+        sending.join()
+
+
+def test_a_live_socket_hears_of_a_commit(deployed: Deployed) -> None:
+    peer = deployed.vault.greeted(Host=deployed.front.host, Origin=deployed.front.url)
+    deployed.vault.put("heard.md")
+    assert peer.paths(1) == ["heard.md"]
+
+
+@pytest.mark.parametrize("path", ["a b.md", "100%.md", "ä/ö?.md", "%2e%2e.md", "a+b#c&d.md"])
+def test_names_arrive_as_they_were_sent(deployed: Deployed, path: str) -> None:
+    assert deployed.vault.put(path, If_None_Match="*")["path"] == path
+
+
+def test_the_page_of_another_site_is_refused_and_the_servers_own_is_not(deployed: Deployed) -> None:
+    numbers = itertools.count()
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        deployed.vault.put(f"{next(numbers)}.md", Origin="https://evil.example", If_None_Match="*")
+    assert refused.value.code == 403
+    refused.value.close()
+    with pytest.raises(Refused, match="403"):
+        deployed.vault.watch(Host=deployed.front.host, Origin="https://evil.example")
+    deployed.vault.put(f"{next(numbers)}.md", Origin=deployed.front.url, If_None_Match="*")
+
+
+def test_the_nginx_sample_allows_what_nginx_by_itself_does_not() -> None:
+    text = " ".join((Path(__file__).parents[2] / "deploy" / "nginx.conf").read_text().split())
+    for line in (
+        "client_max_body_size 0;",
+        "proxy_request_buffering off;",
+        "proxy_buffering off;",
+        "proxy_read_timeout 300s;",
+        "proxy_set_header Upgrade $http_upgrade;",
+    ):
+        assert line in text
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", [Nginx, Caddy], ids=["nginx", "caddy"])
+def test_a_live_socket_may_be_silent_for_longer_than_nginx_allows_by_itself(tmp_path: Path, kind: type[Front]) -> None:
+    if kind.missing():
+        pytest.skip(f"this machine has no {kind.program}")
+    one = Deployed(tmp_path, kind, GOBI_PING_S=str(NGINX_SILENCE_S))
+    try:
+        peer = one.vault.greeted(Host=one.front.host)
+        peer.socket.settimeout(2 * NGINX_SILENCE_S)
+        assert peer.frame().opcode == PING
+        one.vault.put("late.md")
+        assert peer.paths(1) == ["late.md"]
+    finally:
+        one.vault.close()
+        one.close()
