@@ -68,6 +68,7 @@ def create_app(
     Raises store.errors.Unavailable where the database cannot be opened.
     """
     import handlers
+    from handlers.measures import Measures
     from ops.storage import open_bodies, open_bus, open_metadata
     from store.offload import inline
     from store.reader import Reader
@@ -76,11 +77,13 @@ def create_app(
     from store.undo import Undo
     from store.users import Users
     from store.vaults import Vaults
+    from store.watched import counted, timed
 
     offload = offload or inline
-    metadata = metadata or open_metadata(settings, offload, prepare=False)
+    measures = Measures()
+    metadata = timed(metadata or open_metadata(settings, offload, prepare=False), measures.database)
     bodies = bodies or open_bodies(settings)
-    bus = bus or open_bus(settings)
+    bus = counted(bus or open_bus(settings), measures.commit)
     reader = Reader(metadata, bodies, offload=offload)
     services = handlers.Services(
         metadata=metadata,
@@ -93,6 +96,7 @@ def create_app(
         vaults=Vaults(metadata, bodies, bus, offload=offload, max_file=settings.max_file, quota=settings.quota),
         undo=Undo(metadata, bodies, bus, reader, offload=offload),
         turns=Turns(settings.data_dir / "turns"),
+        measures=measures,
     )
     options = handlers.Options(
         quota=settings.quota,
@@ -102,6 +106,7 @@ def create_app(
         workers=settings.workers,
         sweep_s=settings.sweep_s,
         ping_s=settings.ping_s,
+        metrics_token=settings.metrics_token,
         clock=clock,
     )
     return handlers.create_app(services, options)

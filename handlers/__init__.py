@@ -17,6 +17,8 @@ from handlers.auth import Gate
 from handlers.download import Download
 from handlers.live.handshake import Live
 from handlers.live.pool import Limits, Pool
+from handlers.measures import Measures
+from handlers.metrics import Metrics, Routes
 from handlers.origin import Network
 from handlers.session import Session, Sessions
 from handlers.throttle import Throttle
@@ -46,6 +48,7 @@ class Services:
     vaults: Vaults
     undo: Undo
     turns: Turns
+    measures: Measures
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,8 @@ class Options:
     """`quota` in bytes a vault, 0 for none; `stall_s`: how long a client may stand still in the middle of a request.
 
     `workers`: how many processes like this one share the work. `sweep_s`: how often lost notices are looked for;
-    `ping_s`: how often live sockets are pinged. `clock` gives seconds that only go forward.
+    `ping_s`: how often live sockets are pinged. `metrics_token`: who may read /metrics from elsewhere. `clock` gives
+    seconds that only go forward.
     """
 
     quota: int = 0
@@ -63,6 +67,7 @@ class Options:
     workers: int = 1
     sweep_s: float = 30
     ping_s: float = 30
+    metrics_token: str | None = None
     clock: Callable[[], float] = time.monotonic
 
 
@@ -79,8 +84,24 @@ def create_app(services: Services, options: Options) -> Application:
         trusted_proxies=options.trusted_proxies,
     )
     pool = Pool(s.metadata, s.reader, s.bus, Limits(options.sweep_s, options.ping_s), options.clock)
+    s.measures.look_at(
+        {
+            "gobi_live_sockets": lambda: pool.count,
+            "gobi_commits_waiting": lambda: s.vaults.waiting,
+            "gobi_outbox_messages": lambda: s.bus.waiting,
+        }
+    )
+    metrics = Metrics(
+        s.measures,
+        s.metadata,
+        s.offload,
+        token=options.metrics_token,
+        trusted_proxies=options.trusted_proxies,
+        clock=options.clock,
+    )
     pages = page.Pages()
-    app = falcon.App(middleware=[gate])
+    middleware: list[Any] = [gate, Routes()]
+    app = falcon.App(middleware=middleware)
     errors.install(app)
 
     def add(address: str, resource: Any) -> None:  # noqa: ANN401  # Falcon goes by its methods
@@ -94,6 +115,7 @@ def create_app(services: Services, options: Options) -> Application:
     add("/web/{digest}/{name:path}",        page.Asset(pages))
     add("/healthz",                         health.Alive())
     add("/readyz",                          health.Ready(s.metadata, s.bodies, s.bus, s.offload))
+    add("/metrics",                         metrics)
     add("/v1/session",                      Session(sessions))
     add("/v1/vaults",                       vaults.Vaults(s.registry, s.reader))
     add(v1,                                 vaults.Vault(s.registry, s.reader, s.offload, options.quota))
@@ -115,4 +137,4 @@ def create_app(services: Services, options: Options) -> Application:
     add(v1 + "/conflicts/{id}/resolve",     conflicts.Resolve(s.registry, s.vaults, s.offload))
     add(v1 + "/live",                       Live(s.registry, s.reader, s.metadata, pool))
     # fmt: on
-    return Wire(app, options.stall_s, pool)
+    return Wire(app, options.stall_s, pool, s.measures)

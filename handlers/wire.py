@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from handlers.bodies import RequestBody
+from handlers.measures import Exchange, Measures
 
 LINGER_S = 2.0
 LINGER_BYTES = 32 << 20
@@ -41,29 +42,43 @@ class Sockets(Protocol):
 class Wire:
     """The outermost layer of the application. `stall_s`: how long a client may stand still in a request."""
 
-    def __init__(self, app: Application, stall_s: float, sockets: Sockets) -> None:
+    def __init__(self, app: Application, stall_s: float, sockets: Sockets, measures: Measures) -> None:
         self._app = app
+        self._measures = measures
         self._stall_s = stall_s
         self._sockets = sockets
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         body = environ["gobi.body"] = RequestBody(environ, self._stall_s)
+        exchange = self._measures.request(environ)
         sock = environ.get("gunicorn.socket")
-        if sock is None:
-            return self._app(environ, start_response)
-        sock.settimeout(self._stall_s * SLOW_READER)
+        if sock is not None:
+            sock.settimeout(self._stall_s * SLOW_READER)
         closing = False
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> object:
             nonlocal closing
+            exchange.status = status[:3]
             polite = status < "4" and body.length is not None and body.length <= SMALL
-            if not body.finished and not polite:
+            if sock is not None and not body.finished and not polite:
                 closing = True
                 start_response.__self__.force_close()  # type: ignore[attr-defined]  # gunicorn's own word for it
             return start_response(status, headers, exc_info)
 
-        answer = self._app(environ, start)
-        return _Answer(answer, lambda: linger(sock) if closing else sock.settimeout(None))
+        def after() -> None:
+            exchange.end(body.received)
+            if sock is not None:
+                linger(sock) if closing else sock.settimeout(None)
+
+        try:
+            return _Answer(self._app(environ, start), exchange, after)
+        except BaseException:  # it became a socket, or its client is gone
+            exchange.end(body.received)
+            raise
+
+    def look(self) -> None:
+        """To be called every second."""
+        self._measures.look()
 
     def stop(self) -> None:
         """The server is going to stop. Requests go on to their end; sockets are told. Waits for nothing."""
@@ -78,12 +93,15 @@ class Wire:
 class _Answer:
     """The response's body; `after` runs once it was sent, or will not be."""
 
-    def __init__(self, inner: Iterable[bytes], after: Callable[[], None]) -> None:
+    def __init__(self, inner: Iterable[bytes], exchange: Exchange, after: Callable[[], None]) -> None:
         self._inner = inner
+        self._exchange = exchange
         self._after = after
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._inner)
+        for piece in self._inner:
+            self._exchange.sent += len(piece)
+            yield piece
 
     def close(self) -> None:
         close = getattr(self._inner, "close", None)

@@ -12,11 +12,13 @@ from functools import partial
 from typing import Any
 
 from ops import logs
+from ops.metrics_folder import MetricsFolder
 from ops.settings import parse
 from ops.systemd import Systemd
 
 _settings = parse(os.environ)
 _systemd = Systemd.from_environment(os.environ)
+_metrics = MetricsFolder(os.environ)
 
 wsgi_app = "gobi:get_app()"
 bind = _settings.listen
@@ -68,3 +70,13 @@ def post_worker_init(_worker: Any) -> None:
     """In the worker, right before it accepts."""
     if _systemd is not None:
         _systemd.worker_started()
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """In the master, after a worker ended."""
+    _metrics.forget(worker.pid)
+
+
+def on_exit(_server: Any) -> None:
+    """In the master, at the very end."""
+    _metrics.remove()

@@ -58,6 +58,11 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         self._new.discard(mine)
         return _Idle(self.cfg.keepalive if self.alive else patience_s, patience_s, self._idle)
 
+    def notify(self) -> None:
+        """Every second."""
+        super().notify()
+        self.wsgi.look()
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
         gevent.get_hub().loop.run_callback(self._let_go)

@@ -348,5 +348,9 @@ class Bus(Protocol):
     def ping(self) -> None:
         """Raises Unavailable where messages do not reach other processes now."""
 
+    @property
+    def waiting(self) -> int:
+        """Messages that have not been sent yet."""
+
     def close(self) -> bool:
         """Sends what still waits, for two seconds at most; returns whether all of it was sent. May be repeated."""

@@ -30,6 +30,11 @@ class LocalBus:
     def ping(self) -> None:
         """In-process: always there."""
 
+    @property
+    def waiting(self) -> int:
+        """Nothing ever waits here."""
+        return 0
+
     def close(self) -> bool:
         """Nothing ever waits here."""
         return True

@@ -55,5 +55,8 @@ class Outbox:
     def empty(self) -> bool:
         return not self._waiting
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     def _replace_all(self) -> None:
         self._waiting, self._bytes, self._gap_waits = [self._gap], len(self._gap), True

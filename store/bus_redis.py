@@ -76,6 +76,10 @@ class RedisBus:
         self._starting = threading.Lock()
         self._sender: threading.Thread | None = None
 
+    @property
+    def waiting(self) -> int:
+        return len(self._outbox)
+
     def publish(self, message: Message) -> None:
         try:
             self._outbox.put(bus_wire.encode(self._id, message))

@@ -38,6 +38,11 @@ class GroupCommit:
             raise ticket.error
         return ticket.outcomes, ticket.named
 
+    @property
+    def waiting(self) -> int:
+        """Requests whose turn has not come."""
+        return sum(len(lane.waiting) for lane in list(self._lanes.values()))
+
     def _commit_waiting(self, vault_id: str, lane: _Lane) -> None:
         tickets = lane.take()
         batches = [ticket.batch for ticket in tickets]

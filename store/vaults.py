@@ -120,6 +120,11 @@ class Vaults:
             outcome = self._commit_one(vault, write, new)
         return self._settled_by_merge(vault, [write], [outcome])[0]
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for their turn to commit."""
+        return self._groups.waiting
+
     def delete(self, vault: Vault, write: Write) -> Outcome:
         """Stores a tombstone. Verdicts that come back: STORE, REPEATED. Raises Stale, NotFound."""
         return self._commit_one(vault, write, set())

@@ -13,6 +13,7 @@ import falcon.inspect
 import pytest
 
 import gobi
+from handlers.metrics import Looked
 from handlers.wire import Wire
 from ops import settings
 
@@ -72,6 +73,23 @@ def test_every_documented_setting_exists() -> None:
     for name, text in [*DOCS.items(), ("README.md", README)]:
         for variable in re.findall(r"\b(GOBI_[A-Z_]+[A-Z])\b", text):
             assert variable in {*settings.names(), *secrets}, f"{name} speaks of {variable}"
+
+
+def test_every_measure_is_documented_and_the_dashboard_shows_none_that_there_is_not(tmp_path: Path) -> None:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    app = gobi.create_app(settings.Settings(tmp_path))
+    assert isinstance(app, Wire)
+    text = app._measures.text(Looked([], {})).decode()
+    named = {family.name for family in text_string_to_metric_families(text)}
+    documented = set(re.findall(r"`(gobi_[a-z_]+)`", DOCS["operating.md"]))
+    shown = set(re.findall(r"gobi_[a-z_]+", (ROOT / "deploy" / "grafana.json").read_text()))
+    endings = ("", "_total", "_sum", "_count", "_bucket")
+    assert len(named) > 12
+    for name in named:
+        assert documented & {name + ending for ending in endings}, f"{name} is not in docs/operating.md"
+    for name in documented | shown:
+        assert name in {one + ending for one in named for ending in endings}, f"there is no {name}"
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

@@ -25,6 +25,7 @@ AT_HOME = {
     "gevent": ["handlers/*", "ops/*", "store/*"],
     "geventwebsocket": ["handlers/*"],
     "sqlite3": ["store/sqlite*.py", "client/index*.py"],
+    "prometheus_client": ["handlers/measures.py", "handlers/metrics.py"],
     "pymongo": ["store/mongo*.py"],
     "bson": ["store/mongo*.py"],
     "redis": ["store/bus*.py"],

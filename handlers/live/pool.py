@@ -162,6 +162,11 @@ class Pool:
     def empty(self) -> bool:
         return not self._count
 
+    @property
+    def count(self) -> int:
+        """Sockets that are here, those that are being closed included."""
+        return self._count
+
     # -- what was committed
 
     def _hear(self, message: Message) -> None:

@@ -8,6 +8,7 @@ import itertools
 import json
 import threading
 import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,6 +126,15 @@ def test_the_page_of_another_site_is_refused_and_the_servers_own_is_not(deployed
     with pytest.raises(Refused, match="403"):
         deployed.vault.watch(Host=deployed.front.host, Origin="https://evil.example")
     deployed.vault.put(f"{next(numbers)}.md", Origin=deployed.front.url, If_None_Match="*")
+
+
+def test_nobody_reads_the_metrics_through_the_proxy(deployed: Deployed) -> None:
+    for headers in ({}, {"X-Forwarded-For": "127.0.0.1"}):
+        request = urllib.request.Request(deployed.front.url + "/metrics", headers=headers)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, context=deployed.front.trust)
+        assert refused.value.code == 404
+        refused.value.close()
 
 
 def test_the_nginx_sample_allows_what_nginx_by_itself_does_not() -> None:

@@ -1,0 +1,132 @@
+"""`GET /metrics`: what Prometheus reads (docs/protocol.md, section 9). To everybody else there is no such address."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import falcon
+
+from handlers.measures import ROUTE, Measures
+from handlers.origin import Network, client_address
+from handlers.problems import Problem
+from store.base import Metadata, Vault
+from store.errors import StoreError
+from store.offload import Offload
+
+# Prometheus asks every 15 s by default; the vaults are read from the database, perhaps far away.
+KEPT_S = 30
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+# Whoever sends one of these is not where the connection comes from.
+FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
+# What is told of every vault: gobi_vault_..., what it is, and where it stands.
+VAULT: tuple[tuple[str, str, Callable[[Vault], int]], ...] = (
+    ("files", "Live files.", lambda vault: vault.files),
+    ("bytes", "Their sizes.", lambda vault: vault.bytes),
+    ("stored_bytes", "What is stored, history included.", lambda vault: vault.stored),
+    ("open_conflicts", "Conflicts that nobody has settled.", lambda vault: vault.conflicts),
+)
+
+
+class Metrics:
+    """/metrics. `token`: whose bearer may read it from anywhere; None: only this machine may."""
+
+    def __init__(
+        self,
+        measures: Measures,
+        metadata: Metadata,
+        offload: Offload,
+        *,
+        token: str | None,
+        trusted_proxies: Sequence[Network],
+        clock: Callable[[], float],
+    ) -> None:
+        self._measures = measures
+        self._metadata = metadata
+        self._offload = offload
+        self._token = token.encode() if token else None
+        self._trusted = trusted_proxies
+        self._clock = clock
+        self._vaults: list[Vault] = []
+        self._read_at: float | None = None
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        if not (self._has_token(req) or self._is_local(req)):
+            raise Problem("not-found", "there is nothing at this address")
+        self._measures.look()
+        resp.content_type = CONTENT_TYPE
+        resp.data = self._offload(self._measures.text, Looked(self._known_vaults(), _memory()))
+
+    def _has_token(self, req: falcon.Request) -> bool:
+        scheme, _, given = (req.get_header("Authorization") or "").partition(" ")
+        if self._token is None or scheme.lower() != "bearer":
+            return False
+        return hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), self._token)
+
+    def _is_local(self, req: falcon.Request) -> bool:
+        """Straight from this machine. A proxy on it comes from here too, with everybody's requests."""
+        if any(req.get_header(name) is not None for name in FORWARDED):
+            return False
+        try:
+            return ipaddress.ip_address(client_address(req, self._trusted)).is_loopback
+        except ValueError:  # a Unix socket: a proxy's
+            return False
+
+    def _known_vaults(self) -> list[Vault]:
+        now = self._clock()
+        if self._read_at is None or now - self._read_at >= KEPT_S:
+            try:
+                self._vaults = self._metadata.vaults()
+                self._read_at = now
+            except StoreError:  # whoever looks for what is wrong needs the rest
+                return []
+        return self._vaults
+
+
+class Routes:
+    """Falcon middleware: writes down which line of the URL table a request met."""
+
+    def process_resource(self, req: falcon.Request, _resp: falcon.Response, _resource: object, _params: object) -> None:
+        req.env[ROUTE] = (req.uri_template or "none").replace(":path}", "}")  # as docs/protocol.md writes it
+
+
+class Looked:
+    """A collector of what is looked up when it is asked for."""
+
+    def __init__(self, vaults: Sequence[Vault], memory: dict[str, int]) -> None:
+        self._vaults = vaults
+        self._memory = memory
+
+    def collect(self) -> Iterator[Any]:
+        from prometheus_client.core import GaugeMetricFamily
+
+        for name, text, value in VAULT:
+            family: Any = GaugeMetricFamily(f"gobi_vault_{name}", text, labels=["vault"])
+            for vault in self._vaults:
+                family.add_metric([vault.name], value(vault))
+            yield family
+        family = GaugeMetricFamily("gobi_memory_bytes", "PSS: what is shared counts once.", labels=["process"])
+        for process, amount in self._memory.items():
+            family.add_metric([process], amount)
+        yield family
+
+
+def _memory() -> dict[str, int]:
+    """Bytes of the master and of all its workers together; of this process alone where it is nobody's worker."""
+    master = os.getppid()
+    try:
+        workers = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            return {"master": _pss(master), "workers": sum(map(_pss, workers))}
+        return {"workers": _pss("self")}
+    except (OSError, StopIteration):  # a system that does not tell
+        return {}
+
+
+def _pss(pid: int | str) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
