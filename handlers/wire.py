@@ -42,9 +42,9 @@ class Sockets(Protocol):
 class Wire:
     """The outermost layer of the application. `stall_s`: how long a client may stand still in a request."""
 
-    def __init__(self, app: Application, stall_s: float, sockets: Sockets, measures: Measures) -> None:
+    def __init__(self, app: Application, stall_s: float, sockets: Sockets, measures: Measures | None = None) -> None:
         self._app = app
-        self._measures = measures
+        self._measures = measures or Measures()
         self._stall_s = stall_s
         self._sockets = sockets
 
