@@ -48,6 +48,7 @@ function App() {
   }, []);
   const tell = useCallback((text, more = {}) => setNotice((old) => ({ kept: old?.kept, text, ...more })), []);
   const enter = (name) => {
+    if (user && user !== name) location.reload(); // what is open is somebody else's
     setUser(name);
     setEnded(false);
   };
@@ -63,7 +64,7 @@ function App() {
   let content;
   if (trouble) content = html`<main><${Trouble} error=${trouble} again=${() => location.reload()} /></main>`;
   else if (user === null) content = html`<${SignIn} done=${enter} />`;
-  else if (place.vault) content = html`<${Vault} key=${`${user} ${place.vault}`} place=${place} user=${user} />`;
+  else if (place.vault) content = html`<${Vault} key=${place.vault} place=${place} user=${user} />`;
   else content = user && html`<main id="main"><${Vaults} /></main>`;
 
   return html`<${Tell.Provider} value=${tell}>
