@@ -57,6 +57,8 @@ def settle_down(page: Page) -> None:
     """Until nothing is on its way any more."""
     page.wait_for_load_state("networkidle")
     page.get_by_text("Loading…").wait_for(state="detached")
+    for editor in page.locator(".editor").all():
+        editor.locator(".cm-line").first.wait_for(state="attached")
 
 
 def take(target: Path) -> None:
