@@ -43,23 +43,18 @@ def converge(*machines: Machine) -> dict[str, bytes]:
     return machines[0].files()
 
 
-def test_what_the_machine_has_is_kept(
-    window: Window, conflict: str, house: House, phone: Machine, laptop: Machine
+@pytest.mark.parametrize(
+    ("button", "outcome"),
+    [("Keep laptop's", LAPTOP), ("Keep the server's (phone)", PHONE_TEXT)],
+    ids=["the machine's", "the server's"],
+)
+def test_one_side_is_kept(
+    window: Window, conflict: str, house: House, phone: Machine, laptop: Machine, button: str, outcome: str
 ) -> None:
     page = window.go("conflicts", conflict)
-    page.get_by_role("button", name="Keep laptop's").click()
+    page.get_by_role("button", name=button).click()
     settled(page)
-    assert converge(phone, laptop)[TEXT] == LAPTOP.encode()
-    assert {BASE.encode(), LAPTOP.encode(), PHONE_TEXT.encode()} <= set(house.contents(TEXT))
-
-
-def test_what_the_server_has_is_kept(
-    window: Window, conflict: str, house: House, phone: Machine, laptop: Machine
-) -> None:
-    page = window.go("conflicts", conflict)
-    page.get_by_role("button", name="Keep the server's (phone)").click()
-    settled(page)
-    assert converge(phone, laptop)[TEXT] == PHONE_TEXT.encode()
+    assert converge(phone, laptop)[TEXT] == outcome.encode()
     assert {BASE.encode(), LAPTOP.encode(), PHONE_TEXT.encode()} <= set(house.contents(TEXT))
 
 
