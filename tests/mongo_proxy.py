@@ -113,6 +113,11 @@ class MongoProxy:
     def resume(self) -> None:
         self._flowing.set()
 
+    def carries(self, client: tuple[str, int]) -> bool:
+        """Whether the connection of the client at this address has come through."""
+        with self._lock:
+            return any(_peer(end) == client for end in self._open)
+
     def cut(self) -> None:
         """Closes every connection; new ones are welcome."""
         with self._lock:
@@ -264,3 +269,10 @@ class _Turns:
 def _shut(end: socket.socket) -> None:
     with contextlib.suppress(OSError):
         end.shutdown(socket.SHUT_RDWR)
+
+
+def _peer(end: socket.socket) -> object:
+    try:
+        return end.getpeername()
+    except OSError:  # it went meanwhile
+        return None

@@ -130,7 +130,7 @@ def test_a_hung_database_answers_nothing_until_it_goes_on(client: Client, proxy:
 def test_cut_connections_can_be_made_again(client: Client, proxy: MongoProxy) -> None:
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as connection:
         own = connection.getsockname()
-        wait_until(lambda: own in [end.getpeername() for end in proxy._open], "the proxy to have it")
+        wait_until(lambda: proxy.carries(own), "the proxy to have it")
         proxy.cut()
         assert connection.recv(1) == b""
     assert client.proxied.notes.find_one() is None
