@@ -1,0 +1,46 @@
+"""Who may remove bodies, and when: a lock file beside them, held by processes and let go by the kernel when they die.
+
+A backup that has read the metadata still needs the bodies named there, though versions expire meanwhile. So many may
+share the lock (they read bodies by what they learned earlier), and one alone takes it to remove some.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from store.errors import Unavailable
+
+LOCK = "in-use"
+
+
+@contextmanager
+def needing(root: str) -> Iterator[None]:
+    """While this is held nobody removes bodies under `root`. Waits for one who is at it: seconds, not hours."""
+    with _opened(root) as descriptor:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+
+
+@contextmanager
+def removing(root: str) -> Iterator[None]:
+    """Raises Unavailable while anybody needs the bodies, or another one removes some."""
+    with _opened(root) as descriptor:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Unavailable(
+                "a backup, or another collection, is running on these bodies: try again when it has ended", 60
+            ) from None
+        yield
+
+
+@contextmanager
+def _opened(root: str) -> Iterator[int]:
+    descriptor = os.open(os.path.join(root, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
