@@ -9,12 +9,14 @@ from collections.abc import Sequence
 
 import falcon
 
-from handlers import caller, errors, page
+from handlers import caller, page
 from handlers.caller import Caller
+from handlers.exchange import request_id
 from handlers.origin import Network, client_address, is_foreign
 from handlers.problems import Problem
 from handlers.session import COOKIE, Sessions
 from handlers.throttle import Throttle
+from store import log_context
 from store.users import Users
 from sync.paths import is_device
 
@@ -53,10 +55,12 @@ class Gate:
         if address in OPEN or address.startswith(page.PREFIX):
             return
         user = self._authenticate(req)
-        caller.put(req, Caller(user, _device(req) or user))
+        device = _device(req) or user
+        log_context.add(user=user, device=device)
+        caller.put(req, Caller(user, device))
 
     def process_response(self, req: falcon.Request, resp: falcon.Response, _resource: object, _succeeded: bool) -> None:
-        resp.set_header("X-Request-ID", errors.request_id(req))
+        resp.set_header("X-Request-ID", request_id(req.env))
         resp.set_header("X-Content-Type-Options", "nosniff")
         if resp.get_header("Cache-Control") is None:
             resp.set_header("Cache-Control", "private, no-cache")
@@ -95,7 +99,7 @@ class Gate:
             if not guessed:
                 self._throttle.give_back(address, name)
         if guessed:
-            log.warning("wrong password for %r from %s (request %s)", name[:64], address, errors.request_id(req))
+            log.warning("wrong password for %r from %s", name[:64], address)
             raise _unauthorized(req, "there is no such user, or the password is wrong")
 
 

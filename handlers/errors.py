@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import errno
 import logging
-import re
-import secrets
 from http import HTTPStatus
 
 import falcon
 import msgspec
 
 from handlers.bodies import Disconnected
+from handlers.exchange import request_id
 from handlers.problems import Problem
 from handlers.wire import Detached
 from store import errors as store
@@ -45,8 +44,6 @@ CODES: dict[type[Exception], str] = {
     store.StoreError: "internal",
 }
 # fmt: on
-
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def as_problem(error: Exception) -> Problem:
@@ -93,20 +90,10 @@ def write(req: falcon.Request, resp: falcon.Response, problem: Problem) -> None:
             "status": status.value,
             "detail": problem.detail,
             "code": problem.code,
-            "request_id": request_id(req),
+            "request_id": request_id(req.env),
             **problem.extras,
         }
     )
-
-
-def request_id(req: falcon.Request) -> str:
-    """The caller's own, if it is a sane one, or one made here; the same throughout the request."""
-    known: str | None = req.env.get("gobi.request_id")
-    if known is None:
-        given = req.get_header("X-Request-ID") or ""
-        known = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
-        req.env["gobi.request_id"] = known
-    return known
 
 
 def _from_problem(req: falcon.Request, resp: falcon.Response, error: Problem, _params: object) -> None:
@@ -116,7 +103,7 @@ def _from_problem(req: falcon.Request, resp: falcon.Response, error: Problem, _p
 def _from_store(req: falcon.Request, resp: falcon.Response, error: Exception, _params: object) -> None:
     problem = as_problem(error)
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.error("%s %s failed: %s (request %s)", req.method, req.path, error, request_id(req))
+        log.error("%s %s failed: %s", req.method, req.path, error)
     write(req, resp, problem)
 
 
@@ -137,12 +124,13 @@ def _from_falcon(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPE
 
 
 def _internal(req: falcon.Request, resp: falcon.Response, error: Exception, _params: object) -> None:
-    log.error("%s %s failed (request %s)", req.method, req.path, request_id(req), exc_info=error)
-    write(req, resp, Problem("internal", "the server failed at this; its log has the reason under this request_id"))
+    log.error("%s %s failed", req.method, req.path, exc_info=error)
+    reason = f"the server failed at this; its log has the reason under request={request_id(req.env)}"
+    write(req, resp, Problem("internal", reason))
 
 
 def _gone(req: falcon.Request, _resp: falcon.Response, _error: Disconnected, _params: object) -> None:
-    log.info("%s %s was cut off by the client (request %s)", req.method, req.path, request_id(req))
+    log.info("%s %s was cut off by the client", req.method, req.path)
     # gunicorn closes the connection on this and does not mind.
     raise ConnectionResetError(errno.ECONNRESET, "the client went away")
 

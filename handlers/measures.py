@@ -7,18 +7,15 @@ own there, and whoever is asked adds all of them up; without, there is one proce
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from handlers.exchange import ROUTE, Environ, Exchange
 from store.base import Notice
 
 METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"})
 SECONDS = (0.005, 0.025, 0.1, 0.5, 2.5, 10, 60)
 VERSIONS = (1, 10, 100, 1_000)
-# The request's address as the URL table has it. Whoever is turned away at the door has none: addresses name files.
-ROUTE = "gobi.route"
-LIVE = "/v1/vaults/{vault}/live"
 
 
 class Measures:
@@ -64,24 +61,22 @@ class Measures:
             self._commits.observe(len(notice.changes))
             self._committed.inc(sum(version.size for version in notice.changes))
 
-    def request(self, environ: Mapping[str, Any]) -> Exchange:
+    def request(self, environ: Environ) -> Exchange:
         """To be called when a request begins."""
         self._running += 1
-        return Exchange(self, environ)
+        return Exchange(environ, self._ended)
 
-    def ended(self, one: Exchange, received: int) -> None:
+    def _ended(self, one: Exchange, received: int) -> None:
         self._running -= 1
         route = one.environ.get(ROUTE, "none")
-        # A socket's request lasts as long as the socket only where gobi does TLS: its time tells nothing.
-        socket = one.status == "" and route == LIVE
         method = one.environ["REQUEST_METHOD"]
-        labels = (method if method in METHODS else "other", route, "101" if socket else one.status or "gone")
+        labels = (method if method in METHODS else "other", route, one.outcome)
         known = self._known.get(labels)
         if known is None:
             known = self._known[labels] = (self._requests.labels(*labels), self._duration.labels(*labels[:2]))
         known[0].inc()
-        if not socket:
-            known[1].observe(time.perf_counter() - one.began)
+        if one.outcome != "101":  # it lasts as long as its socket only where gobi does TLS: its time tells nothing
+            known[1].observe(one.seconds)
         if received:
             self._received.inc(received)
         if one.sent:
@@ -115,22 +110,3 @@ class Measures:
         looked_up = CollectorRegistry()
         looked_up.register(more)
         return counted + generate_latest(looked_up)
-
-
-class Exchange:
-    """One request and its answer. `status` is empty until the answer has begun."""
-
-    __slots__ = ("_measures", "began", "environ", "sent", "status")
-
-    def __init__(self, measures: Measures, environ: Mapping[str, Any]) -> None:
-        self._measures: Measures | None = measures
-        self.environ = environ
-        self.began = time.perf_counter()
-        self.status = ""
-        self.sent = 0
-
-    def end(self, received: int) -> None:
-        """`received`: bytes of the request's body. May be repeated."""
-        measures, self._measures = self._measures, None
-        if measures is not None:
-            measures.ended(self, received)

@@ -11,9 +11,11 @@ from typing import Any
 
 import falcon
 
-from handlers.measures import ROUTE, Measures
+from handlers.exchange import ROUTE
+from handlers.measures import Measures
 from handlers.origin import Network, client_address
 from handlers.problems import Problem
+from store import log_context
 from store.base import Metadata, Vault
 from store.errors import StoreError
 from store.offload import Offload
@@ -88,9 +90,13 @@ class Metrics:
 
 
 class Routes:
-    """Falcon middleware: writes down which line of the URL table a request met."""
+    """Falcon middleware: writes down which line of the URL table a request met, and whose vault it is about."""
 
-    def process_resource(self, req: falcon.Request, _resp: falcon.Response, _resource: object, _params: object) -> None:
+    def process_resource(
+        self, req: falcon.Request, _resp: falcon.Response, _resource: object, params: dict[str, str]
+    ) -> None:
+        if "vault" in params:
+            log_context.add(vault=params["vault"])
         req.env[ROUTE] = (req.uri_template or "none").replace(":path}", "}")  # as docs/protocol.md writes it
 
 

@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from handlers.bodies import RequestBody
-from handlers.measures import Exchange, Measures
+from handlers.exchange import Environ, Exchange
+from handlers.measures import Measures
 
 LINGER_S = 2.0
 LINGER_BYTES = 32 << 20
@@ -25,7 +26,6 @@ SLOW_READER = 4
 # So much the server discards by itself before the next request.
 SMALL = 64 << 10
 
-Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 

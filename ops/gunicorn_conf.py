@@ -5,8 +5,10 @@ monkey.patch_all()
 
 """How gunicorn runs gobi. `gobi serve` starts it; the settings come from the environment."""
 
+import logging
 import os
 import ssl
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -42,7 +44,9 @@ worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa:
 http_parser = "python"
 control_socket_disable = True
 accesslog = None
-logconfig_dict = logs.configuration(_settings.log_level, _settings.log_format)
+logconfig_dict = logs.configuration(
+    _settings.log_level, _settings.log_format, journal=logs.goes_to_journal(os.environ, sys.stdout.fileno())
+)
 
 if _settings.tls_cert is not None:
     certfile = str(_settings.tls_cert)
@@ -63,7 +67,7 @@ def when_ready(server: Any) -> None:
     if _systemd is not None:
         _systemd.attach(server)
     for listener in server.LISTENERS:
-        print(f"gobi is listening on {listener}", flush=True)  # noqa: T201  # for people, and for tests
+        logging.getLogger("gobi.start").info("gobi is listening on %s", listener)
 
 
 def post_worker_init(_worker: Any) -> None:

@@ -6,6 +6,7 @@ The pool is gobi's own because gevent's default one also resolves names. A hand-
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 P = ParamSpec("P")
@@ -32,7 +33,7 @@ class ThreadPoolOffload:
 
     def __call__(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         # What is raised comes back as a value: gevent prints every exception that leaves a function in a pool.
-        result, error = self._pool.apply(_attempt, (work, args, kwargs))
+        result, error = self._pool.apply(copy_context().run, (_attempt, work, args, kwargs))
         if error is not None:
             raise error
         return cast(T, result)

@@ -3,20 +3,43 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests.services import wait_until
 from tests.spawn import spawn
 
 GOBI = Path(sys.executable).with_name("gobi")
 USER = "me"
 PASSWORD = "correct horse"
 PATIENCE_S = 30
+
+
+_LISTENING = re.compile(r'gobi is listening on ([^\s"]+)')
+
+
+def listening_address(process: subprocess.Popen[str], log_file: Path, after: int) -> str:
+    """What the server says in its log, from this position on. Raises AssertionError where it ends before it does."""
+
+    def said() -> str:
+        with log_file.open() as log:
+            log.seek(after)
+            return log.read()
+
+    wait_until(lambda: _LISTENING.search(said()) is not None or process.poll() is not None, "it to listen", PATIENCE_S)
+    found = _LISTENING.search(said())
+    assert found, f"gobi serve did not start:\n{said()}"
+    return found[1]
+
+
+def complaints(log: str) -> list[str]:
+    """What a log in logfmt has beside what it says of every run and every request."""
+    return [line for line in log.splitlines() if not re.match(r"time=\S+ level=(info|debug) ", line)]
 
 
 class GobiServer:
@@ -44,24 +67,21 @@ class GobiServer:
         assert self._process is None, "it runs already"
         self._env.update(settings)
         with self.log_file.open("a") as log:
+            before = log.tell()
             self._process = spawn(
                 self.command,
                 env=self.environment(),
                 cwd=self.folder,
-                stdout=subprocess.PIPE,
+                stdout=log,
                 stderr=log,
                 text=True,
                 start_new_session=True,
             )
-        assert self._process.stdout is not None
-        overdue = threading.Timer(PATIENCE_S, self._process.kill)
-        overdue.start()
-        line = self._process.stdout.readline()
-        overdue.cancel()
-        if " on " not in line:
+        try:
+            self.url = listening_address(self._process, self.log_file, before)
+        except AssertionError:
             self.kill9()
-            raise AssertionError(f"gobi serve did not start:\n{line}{self.log}")
-        self.url = line.rsplit(" on ", 1)[1].strip()
+            raise
         if "://" in self.url:
             self._listen = urlsplit(self.url).netloc
         return self
@@ -148,9 +168,6 @@ class GobiServer:
         except subprocess.TimeoutExpired:
             self._kill_group(process)
             raise AssertionError(f"gobi serve did not stop:\n{self.log}") from None
-        finally:
-            if process.stdout is not None:
-                process.stdout.close()
         return code
 
     @staticmethod

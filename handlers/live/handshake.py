@@ -13,8 +13,9 @@ import sys
 
 import falcon
 
-from handlers import caller, errors, params
+from handlers import caller, params
 from handlers.bodies import Disconnected, body_of
+from handlers.exchange import request_id
 from handlers.live.pool import Guest, Pool
 from handlers.problems import Problem
 from handlers.wire import Detached, take
@@ -91,7 +92,7 @@ def _switching(req: falcon.Request) -> bytes:
         "Upgrade: websocket",
         "Connection: Upgrade",
         f"Sec-WebSocket-Accept: {_accept(req.get_header('Sec-WebSocket-Key') or '')}",
-        f"X-Request-ID: {errors.request_id(req)}",
+        f"X-Request-ID: {request_id(req.env)}",
     ]
     if SUBPROTOCOL in _tokens(req, "Sec-WebSocket-Protocol"):
         lines.append(f"Sec-WebSocket-Protocol: {SUBPROTOCOL}")

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.server import GOBI, PATIENCE_S
+from tests.server import GOBI, PATIENCE_S, listening_address
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 UNIT = ROOT / "systemd" / "gobi.service"
@@ -35,6 +35,7 @@ class Supervisor:
         self._listener = listener
         self._confine = confine
         self._process: subprocess.Popen[str] | None = None
+        self._started_at = 0
         self._line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._line.bind(str(folder / "notify"))
         self._unread: list[str] = []
@@ -48,10 +49,11 @@ class Supervisor:
         if self._listener is not None:
             command = [sys.executable, "-c", _HAND_OVER, str(self._listener.fileno()), *command]
         with (self._folder / "log").open("a") as log:
+            self._started_at = log.tell()
             self._process = subprocess.Popen(
                 command,
                 env=kept | own | report | settings,
-                stdout=subprocess.PIPE,
+                stdout=log,
                 stderr=log,
                 text=True,
                 pass_fds=(self._listener.fileno(),) if self._listener is not None else (),
@@ -90,8 +92,7 @@ class Supervisor:
     def address(self) -> str:
         """Where it says that it listens."""
         assert self._process is not None
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().rsplit(" on ", 1)[1].strip()
+        return listening_address(self._process, self._folder / "log", self._started_at)
 
     @property
     def pid(self) -> int:
