@@ -68,23 +68,29 @@ def _present(folder: Path) -> Config | None:
         return None
 
 
-def bind(folder: Path, wanted: Config, password: str, *, create: bool) -> Json:
-    """Asks the server first, then writes; returns what it says of the vault.
+def bind(folder: Path, wanted: Config, password: str, *, create: bool) -> tuple[Config, Json]:
+    """Asks the server first, then writes; returns what the folder is bound to, and what the server says of the vault.
+
+    Where the password is a device's own, that device's name is the one that counts.
 
     Raises ServerAway, ServerRefused, Stopped.
     """
     from client.connection import Connection
     from client.http import HttpTransport
 
-    transport = HttpTransport(Connection(wanted.url, wanted.user, password, wanted.device), wanted.vault)
+    connection = Connection(wanted.url, wanted.user, password, wanted.device)
+    transport = HttpTransport(connection, wanted.vault)
     try:
         if create:
             transport.create_vault()
         state = transport.vault()
+        fixed = connection.json("GET", "/v1/session").get("device")
     except ServerRefused as error:
         raise _explained(error, wanted) from None
     finally:
         transport.close()
+    if isinstance(fixed, str) and is_device(fixed):
+        wanted = wanted._replace(device=fixed)
     try:
         folder.mkdir(exist_ok=True)
         if _present(folder) is None:
@@ -92,7 +98,7 @@ def bind(folder: Path, wanted: Config, password: str, *, create: bool) -> Json:
     except OSError as error:
         raise Stopped(f"cannot write to {shown(folder)}: {error.strerror}", CONFIG) from None
     configuration.save(folder, wanted, password)
-    return state
+    return wanted, state
 
 
 def _explained(error: ServerRefused, wanted: Config) -> Exception:

@@ -74,7 +74,7 @@ def connect(
         if vault is None or user is None:
             raise click.UsageError("give VAULT and --user along with the server's URL, or a whole invitation in quotes")
         wanted = check_words(folder, url, vault, user, device, insecure)
-        state = bind(folder, wanted, _ask_password(password_file, user, wanted.url), create=create)
+        wanted, state = bind(folder, wanted, _ask_password(password_file, user, wanted.url), create=create)
     click.echo(
         f"Connected {shown(folder)} to {wanted.vault} on {wanted.url}, as {wanted.user} from {wanted.device}. "
         f"Now run: gobi sync {shown(folder)}"

@@ -26,9 +26,9 @@ def join(folder: Path, text: str, device: str | None, insecure: bool) -> tuple[C
     wanted = check_words(folder, code.url, code.vault, None, device or code.device, insecure)
     password = configuration.invented_password(code.secret, lambda: device_password(os.urandom(RANDOM_BYTES)))
     wanted = wanted._replace(user=_redeem(wanted, code.secret, password))
-    state = bind(folder, wanted, password, create=False)
+    bound = bind(folder, wanted, password, create=False)
     configuration.forget_invented(code.secret)
-    return wanted, state
+    return bound
 
 
 def _redeem(wanted: Config, secret: str, password: str) -> str:

@@ -17,7 +17,7 @@ export function Devices() {
     tell(`${plain(name)} is out.`);
   };
   return html`<${Title} text="Your devices" />
-    <p>Each of these has a password of its own. Take back one that is lost: the others go on, and so does what it wrote.</p>
+    <p>Each of these has a password of its own. Take back one that is lost: the others go on, and what it wrote stays.</p>
     <${Loaded} of=${devices}>
       ${(rows) =>
         rows.length

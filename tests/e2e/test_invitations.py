@@ -92,6 +92,21 @@ def test_a_name_that_is_taken_or_a_folder_that_is_somebody_elses_does_not_cost_t
     assert json.loads((desk.folder / ".gobi" / "config.json").read_text())["device"] == f"{name} 2"
 
 
+def test_a_machine_with_a_devices_password_has_that_devices_name(here: House) -> None:
+    """Also in its own eyes: what it takes back is what it wrote."""
+    name = f"{here.vault} attic"
+    made = here.server.gobi("user", "token", "add", USER, name)
+    attic = here.machine("attic", connect=False)
+    secret = attic.home / "password"
+    secret.write_text(made.stdout.split("Password: ")[1].split()[0])
+    where = [str(attic.folder), here.server.url, here.vault, "--user", USER, "--password-file", str(secret)]
+    assert f"as {USER} from {name}." in attic.gobi("connect", *where, "--device", "another").out
+    attic.write("a.md", "text")
+    attic.sync()
+    attic.gobi("undo", str(attic.folder), "--since", "1h", "--yes")
+    assert here.live() == set()
+
+
 def test_what_runs_on_has_no_secret_among_its_words(here: House) -> None:
     code = invited(here, "--device", f"{here.vault} watcher")
     watcher = here.machine("watcher", connect=False)
