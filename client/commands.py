@@ -27,7 +27,6 @@ from client.command import (
 )
 from client.config import Config, shown
 from client.ports import ServerAway, ServerRefused, Stopped
-from sync.invitation import is_code
 from sync.model import Json
 
 STATUS_TIMEOUT = 5.0  # seconds that `status` gives the server: it answers without it, too
@@ -62,6 +61,8 @@ def connect(
 
     The password is kept in a file that only you can read, never in DIR. Connecting again renews it.
     """
+    from sync.invitation import is_code
+
     if is_code(url):
         from client.joining import join
 

@@ -7,7 +7,6 @@ whose config.json was changed by somebody else does not get to send the password
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -181,6 +180,8 @@ def shown(path: Path | str) -> str:
 
 
 def _invented_file(secret: str) -> Path:
+    import hashlib  # here: every command starts with this module
+
     return _password_file("invited-" + hashlib.sha256(secret.encode()).hexdigest()[:32])
 
 
