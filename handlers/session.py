@@ -61,9 +61,8 @@ class Sessions:
     def _sign(self, who: Identity, expires: int) -> str:
         if self._secret is None:
             self._secret = self._metadata.secret()
+        # No two passwords of a user are stored as the same, so this says which device, too.
         text = f"session\0{who.user}\0{expires}\0{who.stored}"
-        if who.device is not None:
-            text += f"\0{who.device}"
         return _encoded(hmac.digest(self._secret, text.encode(), hashlib.sha256))
 
 

@@ -112,11 +112,11 @@ def test_there_are_only_so_many_devices_a_user(metadata: Metadata, vault: Vault)
 def test_an_invitation_becomes_a_device_once(metadata: Metadata, vault: Vault) -> None:
     metadata.add_invitation("i", "me", vault.id, HOUR_S)
     assert metadata.redeem("i", "laptop", LAPTOP) == ("me", "notes")
-    assert devices(metadata) == {"laptop": LAPTOP}
-    for name, hash in (("phone", PHONE), ("laptop", PHONE), ("phone", LAPTOP)):
+    metadata.add_device("me", "tablet", TABLET)
+    for name, hash in (("phone", PHONE), ("laptop", PHONE), ("phone", LAPTOP), ("tablet", TABLET)):
         with pytest.raises(NotFound):
             metadata.redeem("i", name, hash)
-    assert devices(metadata) == {"laptop": LAPTOP}
+    assert devices(metadata) == {"laptop": LAPTOP, "tablet": TABLET}
 
 
 def test_who_lost_the_reply_asks_again_and_gets_it_until_the_device_is_revoked(
