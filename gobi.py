@@ -25,7 +25,8 @@ __version__ = "0.1.0"
 # name: (where it is, what `gobi --help` says about it)
 SERVER_COMMANDS = {
     "serve": ("ops.serve:serve", "Run the server."),
-    "user": ("ops.users:user", "People and their passwords: add, passwd, remove, list."),
+    "user": ("ops.users:user", "People and their passwords: add, passwd, remove, list, token."),
+    "invite": ("ops.invite:invite", "A one-time code that connects a machine."),
     "vault": ("ops.vaults:vault", "Vaults: list, create, remove."),
     "migrate": ("ops.migrate:migrate", "Move the metadata between SQLite and MongoDB."),
     "doctor": ("ops.doctor:doctor", "Look at everything that a server needs."),
@@ -70,6 +71,7 @@ def create_app(
     import handlers
     from handlers.measures import Measures
     from ops.storage import open_bodies, open_bus, open_metadata
+    from store.devices import Devices, Invitations
     from store.offload import inline
     from store.reader import Reader
     from store.registry import Registry
@@ -91,6 +93,8 @@ def create_app(
         bus=bus,
         offload=offload,
         users=Users(metadata, bus, offload=offload, clock=clock),
+        devices=Devices(metadata, bus),
+        invitations=Invitations(metadata),
         registry=Registry(metadata, bodies, bus, offload=offload),
         reader=reader,
         vaults=Vaults(metadata, bodies, bus, offload=offload, max_file=settings.max_file, quota=settings.quota),

@@ -18,14 +18,17 @@ USAGE = 2
 _MEMORY = ("index.db", "index.db-wal", "index.db-shm", "index.db-journal", "queue.jsonl", "last-sync")
 
 
-def check_words(folder: Path, url: str, vault: str, user: str, device: str | None, insecure: bool) -> Config:
-    """What `gobi connect` was told, as a configuration. Raises Stopped for what no server would take."""
+def check_words(folder: Path, url: str, vault: str, user: str | None, device: str | None, insecure: bool) -> Config:
+    """What `gobi connect` was told, as a configuration; `user` is None where only the server knows, and becomes "".
+
+    Raises Stopped for what no server would take.
+    """
     try:
         address = configuration.normalise_url(url, insecure)
     except BadUrl as error:
         raise Stopped(str(error), USAGE) from None
     for what, name in (("vault", vault), ("user", user)):
-        if not is_name(name):
+        if name is not None and not is_name(name):
             raise Stopped(
                 f"{shown(name)!r} cannot name a {what}: use up to 64 of a-z, 0-9, '.', '_' and '-', beginning with a "
                 "letter or a digit",
@@ -34,7 +37,7 @@ def check_words(folder: Path, url: str, vault: str, user: str, device: str | Non
     device = device or configuration.default_device()
     if not is_device(device):
         raise Stopped(f"{shown(device)!r} cannot name a device: use 1 to 64 printable ASCII characters", USAGE)
-    wanted = Config(address, vault, user, device, insecure, configuration.new_id())
+    wanted = Config(address, vault, user or "", device, insecure, configuration.new_id())
     return _as_before(folder, wanted)
 
 
@@ -65,23 +68,29 @@ def _present(folder: Path) -> Config | None:
         return None
 
 
-def bind(folder: Path, wanted: Config, password: str, *, create: bool) -> Json:
-    """Asks the server first, then writes; returns what it says of the vault.
+def bind(folder: Path, wanted: Config, password: str, *, create: bool) -> tuple[Config, Json]:
+    """Asks the server first, then writes; returns what the folder is bound to, and what the server says of the vault.
+
+    Where the password is a device's own, that device's name is the one that counts.
 
     Raises ServerAway, ServerRefused, Stopped.
     """
     from client.connection import Connection
     from client.http import HttpTransport
 
-    transport = HttpTransport(Connection(wanted.url, wanted.user, password, wanted.device), wanted.vault)
+    connection = Connection(wanted.url, wanted.user, password, wanted.device)
+    transport = HttpTransport(connection, wanted.vault)
     try:
         if create:
             transport.create_vault()
         state = transport.vault()
+        fixed = connection.json("GET", "/v1/session").get("device")
     except ServerRefused as error:
         raise _explained(error, wanted) from None
     finally:
         transport.close()
+    if isinstance(fixed, str) and is_device(fixed):
+        wanted = wanted._replace(device=fixed)
     try:
         folder.mkdir(exist_ok=True)
         if _present(folder) is None:
@@ -89,7 +98,7 @@ def bind(folder: Path, wanted: Config, password: str, *, create: bool) -> Json:
     except OSError as error:
         raise Stopped(f"cannot write to {shown(folder)}: {error.strerror}", CONFIG) from None
     configuration.save(folder, wanted, password)
-    return state
+    return wanted, state
 
 
 def _explained(error: ServerRefused, wanted: Config) -> Exception:

@@ -32,11 +32,17 @@ from sync.model import Json
 STATUS_TIMEOUT = 5.0  # seconds that `status` gives the server: it answers without it, too
 
 
-@click.command(cls=Command, epilog=example("gobi connect ~/notes https://pi.example.org notes --user me --create"))
+@click.command(
+    cls=Command,
+    epilog=example(
+        "gobi connect ~/notes https://pi.example.org notes --user me --create\n"
+        "  gobi connect ~/notes 'https://pi.example.org/#invite=notes/…'"
+    ),
+)
 @folder_argument
-@click.argument("url")
-@click.argument("vault")
-@click.option("--user", required=True, metavar="U", help="Who you are on the server.")
+@click.argument("url", metavar="URL|CODE")
+@click.argument("vault", required=False)
+@click.option("--user", metavar="U", help="Who you are on the server.")
 @click.option("--password-file", metavar="F", type=click.Path(), help="Read the password there instead of asking.")
 @click.option("--device", metavar="NAME", help="What to call this machine. Default: its own name.")
 @click.option("--create", is_flag=True, help="Make the vault if it is not there; you own it then.")
@@ -44,23 +50,34 @@ STATUS_TIMEOUT = 5.0  # seconds that `status` gives the server: it answers witho
 def connect(
     folder: Path,
     url: str,
-    vault: str,
-    user: str,
+    vault: str | None,
+    user: str | None,
     password_file: str | None,
     device: str | None,
     create: bool,
     insecure: bool,
 ) -> None:
-    """Bind DIR to a VAULT on the server at URL.
+    """Bind DIR to a VAULT on the server at URL, or with the CODE of an invitation, which says all that.
 
     The password is kept in a file that only you can read, never in DIR. Connecting again renews it.
     """
-    from client.binding import bind, check_words
+    from sync.invitation import is_code
 
-    wanted = check_words(folder, url, vault, user, device, insecure)
-    state = bind(folder, wanted, _ask_password(password_file, user, wanted.url), create=create)
+    if is_code(url):
+        from client.joining import join
+
+        if vault or user or password_file or create:
+            raise click.UsageError("a code says all the rest: give it with --device or --insecure at most")
+        wanted, state = join(folder, url, device, insecure)
+    else:
+        from client.binding import bind, check_words
+
+        if vault is None or user is None:
+            raise click.UsageError("give VAULT and --user along with the server's URL, or a whole invitation in quotes")
+        wanted = check_words(folder, url, vault, user, device, insecure)
+        wanted, state = bind(folder, wanted, _ask_password(password_file, user, wanted.url), create=create)
     click.echo(
-        f"Connected {shown(folder)} to {vault} on {wanted.url}, as {user} from {wanted.device}. "
+        f"Connected {shown(folder)} to {wanted.vault} on {wanted.url}, as {wanted.user} from {wanted.device}. "
         f"Now run: gobi sync {shown(folder)}"
     )
     if state["role"] == "read":

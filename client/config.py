@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from client.ports import Stopped
+from sync.addresses import is_loopback
 from sync.paths import is_device, is_name
 
 STATE = ".gobi"
@@ -75,15 +77,6 @@ def normalise_url(text: str, insecure: bool = False) -> str:
     own_port = 443 if parts.scheme == "https" else 80
     place = shown if port in (None, own_port) else f"{shown}:{port}"
     return f"{parts.scheme}://{place}{parts.path.rstrip('/')}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` can only be this machine: 127.0.0.0/8, ::1, localhost and names under it (RFC 6761)."""
-    host = host.rstrip(".").lower()
-    if host == "localhost" or host.endswith(".localhost") or host == "::1":
-        return True
-    parts = host.split(".")
-    return len(parts) == 4 and parts[0] == "127" and all(part.isdigit() and int(part) < 256 for part in parts)
 
 
 # ------------------------------------------------------------------------------------------------- what a folder is
@@ -152,6 +145,29 @@ def forget_password(config: Config) -> None:
     _password_file(config.id).unlink(missing_ok=True)
 
 
+def invented_password(secret: str, invent: Callable[[], str]) -> str:
+    """The password to ask for with this invitation's secret: the same until `forget_invented`, so that whoever lost the
+    server's reply can ask again. Raises Stopped."""
+    path = _invented_file(secret)
+    try:
+        known = json.loads(path.read_bytes())
+        if isinstance(known, str):
+            return known
+    except (OSError, ValueError):
+        pass  # there is none, or none that is whole
+    password = invent()
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(path, password)
+    except OSError as error:
+        raise Stopped(f"cannot write {shown(Path(error.filename or path))}: {error.strerror}", CONFIG) from None
+    return password
+
+
+def forget_invented(secret: str) -> None:
+    _invented_file(secret).unlink(missing_ok=True)
+
+
 def default_device() -> str:
     """This machine's name, made printable ASCII."""
     name = "".join(letter if "!" <= letter <= "~" else "-" for letter in os.uname().nodename)[:64]
@@ -161,6 +177,12 @@ def default_device() -> str:
 def shown(path: Path | str) -> str:
     """A name for a terminal or a log: what is not printable is escaped, so that it stays one harmless line."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(path))
+
+
+def _invented_file(secret: str) -> Path:
+    import hashlib  # here: every command starts with this module
+
+    return _password_file("invited-" + hashlib.sha256(secret.encode()).hexdigest()[:32])
 
 
 def _password_file(config_id: str) -> Path:

@@ -69,7 +69,8 @@ class Connection:
         patience: float = PATIENCE,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`url` as client.config.normalise_url gives it. `timeout` and `patience` in seconds."""
+        """`url` as client.config.normalise_url gives it. `user`: "" for who is nobody yet. `timeout` and `patience` in
+        seconds."""
         parts = urlsplit(url)
         self._who = (url, user, password, device)
         self._url = url
@@ -78,12 +79,9 @@ class Connection:
         self._prefix = parts.path
         self._tls = parts.scheme == "https"
         self._context: SSLContext | None = None
-        self._headers = {
-            "Authorization": "Basic " + b64encode(f"{user}:{password}".encode()).decode(),
-            "Gobi-Device": device,
-            "Accept-Encoding": "identity",
-            "User-Agent": "gobi",
-        }
+        self._headers = {"Gobi-Device": device, "Accept-Encoding": "identity", "User-Agent": "gobi"}
+        if user:
+            self._headers["Authorization"] = "Basic " + b64encode(f"{user}:{password}".encode()).decode()
         self._timeout = timeout
         self._patience = patience
         self.sleep = sleep

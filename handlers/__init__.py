@@ -12,7 +12,7 @@ from typing import Any
 
 import falcon
 
-from handlers import bundles, changes, conflicts, errors, files, health, history, page, vaults
+from handlers import bundles, changes, conflicts, devices, errors, files, health, history, invitations, page, vaults
 from handlers.auth import Gate
 from handlers.download import Download
 from handlers.live.handshake import Live
@@ -24,6 +24,7 @@ from handlers.session import Session, Sessions
 from handlers.throttle import Throttle
 from handlers.wire import Application, Wire
 from store.base import Bodies, Bus, Metadata
+from store.devices import Devices, Invitations
 from store.merging import Merging
 from store.offload import Offload
 from store.reader import Reader
@@ -43,6 +44,8 @@ class Services:
     bus: Bus
     offload: Offload
     users: Users
+    devices: Devices
+    invitations: Invitations
     registry: Registry
     reader: Reader
     vaults: Vaults
@@ -76,10 +79,11 @@ def create_app(services: Services, options: Options) -> Application:
     sessions = Sessions(s.metadata)
     download = Download(s.reader, s.offload)
     merging = Merging(s.metadata, s.bodies, offload=s.offload)
+    throttle = Throttle(options.clock, workers=options.workers)
     gate = Gate(
         s.users,
         sessions,
-        Throttle(options.clock, workers=options.workers),
+        throttle,
         public_url=options.public_url,
         trusted_proxies=options.trusted_proxies,
     )
@@ -99,6 +103,8 @@ def create_app(services: Services, options: Options) -> Application:
         trusted_proxies=options.trusted_proxies,
         clock=options.clock,
     )
+    invite = invitations.Invitations(s.registry, s.invitations, s.offload, options.public_url)
+    redeem = invitations.Redeem(s.invitations, throttle, s.offload, options.trusted_proxies)
     pages = page.Pages()
     middleware: list[Any] = [gate, Routes()]
     app = falcon.App(middleware=middleware)
@@ -117,9 +123,13 @@ def create_app(services: Services, options: Options) -> Application:
     add("/readyz",                          health.Ready(s.metadata, s.bodies, s.bus, s.offload))
     add("/metrics",                         metrics)
     add("/v1/session",                      Session(sessions))
+    add("/v1/devices",                      devices.Devices(s.devices))
+    add("/v1/devices/{device:path}",        devices.Device(s.devices))
+    add(invitations.REDEEM,                 redeem)
     add("/v1/vaults",                       vaults.Vaults(s.registry, s.reader))
     add(v1,                                 vaults.Vault(s.registry, s.reader, s.offload, options.quota))
     add(v1 + "/members/{user}",             vaults.Member(s.registry, s.offload))
+    add(v1 + "/invitations",                invite)
     add(v1 + "/files",                      files.Listing(s.registry, s.reader))
     add(v1 + "/files/{path:path}",          files.File(s.registry, s.reader, s.vaults, download))
     add(v1 + "/changes",                    changes.Changes(s.registry, s.reader))

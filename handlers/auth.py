@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import falcon
 
-from handlers import caller, page
+from handlers import caller, invitations, page
 from handlers.caller import Caller
 from handlers.exchange import request_id
 from handlers.origin import Network, client_address, is_foreign
@@ -17,12 +17,13 @@ from handlers.problems import Problem
 from handlers.session import COOKIE, Sessions
 from handlers.throttle import Throttle
 from store import log_context
-from store.users import Users
+from store.users import Identity, Users
 from sync.paths import is_device
 
 log = logging.getLogger("gobi.auth")
 
-OPEN = ("/healthz", "/", "/metrics")  # and the page's own files; /metrics has rules of its own
+# And the page's own files. /metrics and invitations have rules of their own.
+OPEN = ("/healthz", "/", "/metrics", invitations.REDEEM)
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -54,10 +55,11 @@ class Gate:
         address: str = req.env["PATH_INFO"]
         if address in OPEN or address.startswith(page.PREFIX):
             return
-        user = self._authenticate(req)
-        device = _device(req) or user
-        log_context.add(user=user, device=device)
-        caller.put(req, Caller(user, device))
+        who = self._authenticate(req)
+        named = _device(req)
+        device = who.device or named or who.user
+        log_context.add(user=who.user, device=device)
+        caller.put(req, Caller(who.user, device, who))
 
     def process_response(self, req: falcon.Request, resp: falcon.Response, _resource: object, _succeeded: bool) -> None:
         resp.set_header("X-Request-ID", request_id(req.env))
@@ -65,25 +67,25 @@ class Gate:
         if resp.get_header("Cache-Control") is None:
             resp.set_header("Cache-Control", "private, no-cache")
 
-    def _authenticate(self, req: falcon.Request) -> str:
+    def _authenticate(self, req: falcon.Request) -> Identity:
         header = req.get_header("Authorization")
         if header is None:
             for cookie in req.get_cookie_values(COOKIE) or []:
-                user = self._sessions.user(cookie)
-                if user is not None:
-                    return user
+                who = self._sessions.identity(cookie)
+                if who is not None:
+                    return who
             raise _unauthorized(req, "sign in with a user and a password")
         credentials = _basic(header)
         if credentials is None:
             raise _unauthorized(req, "the Authorization header is not Basic with user:password in UTF-8")
-        self._verify(req, *credentials)
-        return credentials[0]
+        return self._verify(req, *credentials)
 
-    def _verify(self, req: falcon.Request, name: str, password: str) -> None:
+    def _verify(self, req: falcon.Request, name: str, password: str) -> Identity:
         if self._users.known(name, password):  # the owner is not locked out by somebody else's guesses
-            if self._users.authenticate(name, password):
-                return
-            raise _unauthorized(req, "the password was changed, or the user removed")
+            who = self._users.authenticate(name, password)
+            if who is not None:
+                return who
+            raise _unauthorized(req, "the password was changed or revoked, or the user removed")
         address = client_address(req, self._trusted)
         wait = self._throttle.take(address, name)
         if wait:
@@ -94,13 +96,15 @@ class Gate:
             )
         guessed = False
         try:
-            guessed = not self._users.authenticate(name, password)
+            who = self._users.authenticate(name, password)
+            guessed = who is None
         finally:
             if not guessed:
                 self._throttle.give_back(address, name)
-        if guessed:
+        if who is None:
             log.warning("wrong password for %r from %s", name[:64], address)
             raise _unauthorized(req, "there is no such user, or the password is wrong")
+        return who
 
 
 def _opens_socket(req: falcon.Request) -> bool:

@@ -109,9 +109,9 @@ def body_of(req: falcon.Request) -> RequestBody:
     return body
 
 
-def read_json(req: falcon.Request, shape: type[T], offload: Offload) -> T:
-    """The body as a value of type `shape`. Raises Problem, Disconnected."""
-    text = body_of(req).read(MAX_JSON)
+def read_json(req: falcon.Request, shape: type[T], offload: Offload, limit: int = MAX_JSON) -> T:
+    """The body, of at most `limit` bytes, as a value of type `shape`. Raises Problem, Disconnected."""
+    text = body_of(req).read(limit)
     try:
         if len(text) <= _SMALL_JSON:
             return msgspec.json.decode(text, type=shape)

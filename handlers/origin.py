@@ -34,8 +34,12 @@ def is_foreign(req: falcon.Request, public_url: str | None) -> bool:
     origin = req.get_header("Origin")
     if origin is None:
         return False
-    own = public_url or f"{req.scheme}://{req.get_header('Host') or ''}"
-    return _without_port(origin.lower()) != _without_port(own.lower())
+    return _without_port(origin.lower()) != _without_port(own_origin(req, public_url).lower())
+
+
+def own_origin(req: falcon.Request, public_url: str | None) -> str:
+    """This server's address as the caller knows it."""
+    return public_url or f"{req.scheme}://{req.get_header('Host') or ''}"
 
 
 def _without_port(origin: str) -> str:

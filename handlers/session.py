@@ -1,7 +1,7 @@
 """Sessions for browsers: a signed cookie instead of the password. The server keeps nothing.
 
-The signature covers the user's stored password hash, so that a changed password, or the user's removal, ends every
-session at once. Signing out takes the cookie from the browser.
+The signature covers the stored hash of the password that the session began with, the user's or a device's own, so that
+changing or revoking it, or the user's removal, ends the session at once. Signing out takes the cookie from the browser.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import falcon
 
 from handlers import caller, replies
 from store.base import Metadata
+from store.users import Identity
+from sync.model import Json
 
 COOKIE = "gobi_session"
 LIFETIME_S = 14 * 24 * 3600
@@ -29,29 +31,43 @@ class Sessions:
         self._clock = clock
         self._secret: bytes | None = None
 
-    def issue(self, name: str) -> str:
+    def issue(self, who: Identity) -> str:
         expires = int(self._clock()) + LIFETIME_S
-        signature = self._sign(name, expires)
-        return f"{name}:{expires}:{signature}"
+        cookie = f"{who.user}:{expires}:{self._sign(who, expires)}"
+        return cookie if who.device is None else f"{cookie}:{_encoded(who.device.encode())}"
 
-    def user(self, cookie: str) -> str | None:
+    def identity(self, cookie: str) -> Identity | None:
         """Whose cookie it is, or None for one that is forged, expired or revoked."""
-        name, _, rest = cookie.partition(":")
-        expires, _, signature = rest.partition(":")
+        name, expires, signature, device = [*cookie.split(":", 3), "", "", "", ""][:4]
         if not (expires.isascii() and expires.isdigit()) or len(expires) > 12 or int(expires) <= self._clock():
             return None
-        good = self._sign(name, int(expires))
-        return name if good is not None and hmac.compare_digest(good.encode(), signature.encode()) else None
-
-    def _sign(self, name: str, expires: int) -> str | None:
-        user = self._metadata.user(name)
-        if user is None or user.password is None:
+        if cookie.count(":") != 2 and not device:
             return None
+        who = self._now(name, device)
+        if who is None or not hmac.compare_digest(self._sign(who, int(expires)).encode(), signature.encode()):
+            return None
+        return who
+
+    def _now(self, name: str, encoded_device: str) -> Identity | None:
+        """Who that is, by what the database has now."""
+        user = self._metadata.user(name)
+        if user is None:
+            return None
+        named = (one.name for one in user.devices if _encoded(one.name.encode()) == encoded_device)
+        device = next(named, None) if encoded_device else None
+        stored = user.stored(device) if device is not None or not encoded_device else None
+        return None if stored is None else Identity(name, device, stored)
+
+    def _sign(self, who: Identity, expires: int) -> str:
         if self._secret is None:
             self._secret = self._metadata.secret()
-        text = f"session\0{name}\0{expires}\0{user.password}".encode()
-        digest = hmac.digest(self._secret, text, hashlib.sha256)
-        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        # No two passwords of a user are stored as the same, so this says which device, too.
+        text = f"session\0{who.user}\0{expires}\0{who.stored}"
+        return _encoded(hmac.digest(self._secret, text.encode(), hashlib.sha256))
+
+
+def _encoded(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 class Session:
@@ -61,21 +77,26 @@ class Session:
         self._sessions = sessions
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        replies.send(resp, {"user": caller.of(req).user})
+        replies.send(resp, _row(caller.of(req).identity))
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        user = caller.of(req).user
+        who = caller.of(req).identity
         resp.set_cookie(
             COOKIE,
-            self._sessions.issue(user),
+            self._sessions.issue(who),
             max_age=LIFETIME_S,
             path="/",
             secure=req.scheme == "https",
             http_only=True,
             same_site="Strict",
         )
-        replies.send(resp, {"user": user})
+        replies.send(resp, _row(who))
 
     def on_delete(self, _req: falcon.Request, resp: falcon.Response) -> None:
         resp.unset_cookie(COOKIE, path="/", same_site="Strict")
         resp.status = falcon.HTTP_204
+
+
+def _row(who: Identity) -> Json:
+    """With the device where it was its own password that opened the session."""
+    return {"user": who.user} | ({} if who.device is None else {"device": who.device})

@@ -26,20 +26,24 @@ class Throttle:
         self._users = _Buckets(PER_USER[0], PER_USER[1] * workers, clock)
         self._addresses = _Buckets(PER_ADDRESS[0], PER_ADDRESS[1] * workers, clock)
 
-    def take(self, address: str, user: str) -> int:
-        """0, and an attempt is taken from both; or the whole seconds to wait, and nothing is."""
+    def take(self, address: str, user: str | None) -> int:
+        """0, and an attempt is taken from both; or the whole seconds to wait, and nothing is. `user`: None where that
+        which is guessed at is nobody's."""
         network = _network(address)
-        wait = max(self._users.wait(user), self._addresses.wait(network))
+        wait = max(self._users.wait(user) if user is not None else 0.0, self._addresses.wait(network))
         if wait > 0:
             return math.ceil(wait)
-        self._users.change(user, -1)
-        self._addresses.change(network, -1)
+        self._change(network, user, -1)
         return 0
 
-    def give_back(self, address: str, user: str) -> None:
+    def give_back(self, address: str, user: str | None) -> None:
         """The attempt was no guess."""
-        self._users.change(user, +1)
-        self._addresses.change(_network(address), +1)
+        self._change(_network(address), user, +1)
+
+    def _change(self, network: str, user: str | None, by: int) -> None:
+        if user is not None:
+            self._users.change(user, by)
+        self._addresses.change(network, by)
 
 
 @dataclass(slots=True)

@@ -184,7 +184,7 @@ def _listen(name: str, value: str) -> str:
     return value
 
 
-def _origin(name: str, value: str) -> str:
+def origin(name: str, value: str) -> str:
     """`scheme://host[:port]` as browsers write it in `Origin` (RFC 6454, section 6.2)."""
     from urllib.parse import urlsplit
 
@@ -262,7 +262,7 @@ _TABLE: list[tuple[str, str, Callable[[str, str], Any]]] = [
     ("GOBI_MAX_FILE_MB", "max_file", _whole(1, 1_000_000, MIB)),
     ("GOBI_VAULT_QUOTA_MB", "quota", _whole(0, 100_000_000, MIB)),
     ("GOBI_KEEP_DAYS", "keep_days", _whole(1, 36_500)),
-    ("GOBI_PUBLIC_URL", "public_url", _origin),
+    ("GOBI_PUBLIC_URL", "public_url", origin),
     ("GOBI_TRUSTED_PROXIES", "trusted_proxies", _networks),
     ("GOBI_METRICS_TOKEN", "metrics_token", _text),
     ("GOBI_SWEEP_S", "sweep_s", _whole(1, 3_600)),

@@ -11,6 +11,7 @@ from typing import IO
 import click
 
 from ops.commands import F, ServerCommand, env_file_option, opened, telling
+from ops.tokens import token
 from store.users import Users
 
 
@@ -34,6 +35,9 @@ def user() -> None:
     """People and their passwords."""
 
 
+user.add_command(token)
+
+
 @user.command(cls=ServerCommand, epilog=_example("gobi user add me"))
 @click.argument("name")
 @_password_options
@@ -49,12 +53,18 @@ def add(name: str, password_file: IO[str] | None, generate: bool, env_file: Path
 @user.command(cls=ServerCommand, epilog=_example("gobi user passwd me --generate"))
 @click.argument("name")
 @_password_options
+@click.option("--revoke-devices", is_flag=True, help="Take all their devices' own passwords and open invitations, too.")
 @env_file_option
-def passwd(name: str, password_file: IO[str] | None, generate: bool, env_file: Path | None) -> None:
-    """Change a person's password. It ends their sessions."""
+def passwd(
+    name: str, password_file: IO[str] | None, generate: bool, revoke_devices: bool, env_file: Path | None
+) -> None:
+    """Change a person's password. It ends their sessions.
+
+    Devices that have a password of their own go on as before, unless told otherwise.
+    """
     password = _password(password_file, generate)
     with opened(env_file) as (settings, metadata), telling(settings) as bus:
-        Users(metadata, bus).set_password(name, password)
+        Users(metadata, bus).set_password(name, password, revoke_devices=revoke_devices)
     _report(f"Changed the password of {name}.", password if generate else None)
 
 
@@ -62,7 +72,7 @@ def passwd(name: str, password_file: IO[str] | None, generate: bool, env_file: P
 @click.argument("name")
 @env_file_option
 def remove(name: str, env_file: Path | None) -> None:
-    """Remove a person, and take them out of every vault. What they wrote stays."""
+    """Remove a person with all their devices, and take them out of every vault. What they wrote stays."""
     with opened(env_file) as (settings, metadata), telling(settings) as bus:
         Users(metadata, bus).remove(name)
     click.echo(f"Removed {name}.")

@@ -48,11 +48,41 @@ class Vault:
 
 
 @dataclass(frozen=True, slots=True)
+class Device:
+    """A machine with a password of its own. `hash` is that password's, `added` µs since 1970, the database's."""
+
+    name: str
+    hash: str
+    added: int
+
+
+@dataclass(frozen=True, slots=True)
 class User:
-    """A person. `password` is the argon2 hash; None for one who cannot sign in."""
+    """A person. `password` is the argon2 hash; None for one who cannot sign in. Devices are by name."""
 
     name: str
     password: str | None
+    devices: tuple[Device, ...] = ()
+
+    def stored(self, device: str | None) -> str | None:
+        """What is kept of a password: of that device's own, or of the user's where `device` is None."""
+        if device is None:
+            return self.password
+        return next((one.hash for one in self.devices if one.name == device), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """Leads to one password for one device, once. `hash` is its secret's; `expires` in µs by the database's clock.
+
+    `password`: the hash of the password that came of it; None until it is used.
+    """
+
+    hash: str
+    user: str
+    vault_id: str
+    expires: int
+    password: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +160,35 @@ class Metadata(Protocol):
     def add_user(self, name: str, password: str) -> None:
         """`password` is a hash. Raises NameTaken."""
 
-    def set_password(self, name: str, password: str) -> None:
-        """Raises NotFound."""
+    def set_password(self, name: str, password: str, *, revoke_devices: bool = False) -> None:
+        """`revoke_devices`: takes all devices and open invitations, too. Raises NotFound."""
 
     def remove_user(self, name: str) -> None:
-        """Also takes the user out of every vault. Raises NotFound; LastOwner, where a vault would lose its last."""
+        """Also takes the user out of every vault, and all devices and invitations.
+
+        Raises NotFound; LastOwner, where a vault would lose its last.
+        """
 
     def user(self, name: str) -> User | None: ...
 
     def users(self) -> list[User]:
         """By name."""
+
+    def add_device(self, user: str, device: str, hash: str) -> None:
+        """Raises NotFound, NameTaken, and Forbidden over people.MOST_DEVICES."""
+
+    def remove_device(self, user: str, device: str) -> None:
+        """Raises NotFound."""
+
+    def add_invitation(self, hash: str, user: str, vault_id: str, valid_s: int) -> Invitation:
+        """Raises NotFound (also where the user is no member), Forbidden over people.MOST_INVITATIONS."""
+
+    def redeem(self, hash: str, device: str, password: str) -> tuple[str, str]:
+        """Uses an invitation up and adds the device, both or neither; the user, and the vault's name.
+
+        `password` is a hash. May be repeated with the same device and password. Raises NotFound, always the same, for
+        an invitation that is not good (any more); NameTaken and Forbidden as `add_device`.
+        """
 
     # -- vaults
 

@@ -186,6 +186,9 @@ def _copy(source: Metadata, target: Metadata, tell: Tell) -> Moved:
         tell(vault, log.count, True)
         versions += log.count
         conflicts += disputes.count
+    invitations = here.invitations()
+    there.take_invitations(invitations)
+    _check_same("invitations", there.invitations(), invitations)
     there.take_people(source.secret(), users, vaults)
     _check_same(
         "people and vaults", (target.secret(), target.users(), target.vaults()), (source.secret(), users, vaults)

@@ -21,8 +21,9 @@ from pymongo.errors import DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 
 from store import mongo_log as log
+from store import mongo_people as people
 from store import mongo_transaction as transaction
-from store.base import Query, Role, Transaction, User, Vault
+from store.base import Invitation, Query, Role, Transaction, User, Vault
 from store.errors import Misconfigured, Unavailable
 from store.mongo_documents import Document, key_of, members_document, vault_document, vault_of, version_of
 from store.mongo_errors import translated
@@ -32,7 +33,7 @@ from store.mongo_schema import Mongo, upgrade
 from store.mongo_transaction import MongoTransaction
 from store.moving import Moving, check_writable
 from store.reach import loses_its_end
-from store.refusals import check_keeps_an_owner, no_member, no_user, no_vault, user_exists, vault_exists
+from store.refusals import check_keeps_an_owner, no_member, no_user, no_vault, vault_exists
 from sync.model import Conflict, Version
 from sync.plan import Facts
 
@@ -101,42 +102,34 @@ class MongoMetadata:
     # -- people
 
     def add_user(self, name: str, password: str) -> None:
-        def add(session: ClientSession) -> None:
-            try:
-                self._db["users"].insert_one({"_id": name, "password": password}, session=session)
-            except DuplicateKeyError:
-                raise user_exists(name) from None
+        self._in_transaction(lambda session: people.add(self._db, name, password, session))
 
-        self._in_transaction(add)
-
-    def set_password(self, name: str, password: str) -> None:
-        def change(session: ClientSession) -> None:
-            changed = self._db["users"].update_one({"_id": name}, {"$set": {"password": password}}, session=session)
-            if changed.matched_count == 0:
-                raise no_user(name)
-
+    def set_password(self, name: str, password: str, *, revoke_devices: bool = False) -> None:
+        change = partial(people.set_password, self._db, name, password, revoke_devices=revoke_devices)
         self._in_transaction(change)
 
     def remove_user(self, name: str) -> None:
-        def remove(session: ClientSession) -> None:
-            for document in self._db["vaults"].find({"members.user": name}, session=session):
-                check_keeps_an_owner(vault_of(document), name)
-            self._db["vaults"].update_many(
-                {"members.user": name}, {"$pull": {"members": {"user": name}}}, session=session
-            )
-            if self._db["users"].delete_one({"_id": name}, session=session).deleted_count == 0:
-                raise no_user(name)
-
-        self._in_transaction(remove)
+        self._in_transaction(lambda session: people.remove(self._db, name, session))
 
     def user(self, name: str) -> User | None:
         with translated():
-            found = self._db["users"].find_one({"_id": name})
-        return User(found["_id"], found["password"]) if found else None
+            return people.user(self._db, name)
 
     def users(self) -> list[User]:
         with translated():
-            return [User(one["_id"], one["password"]) for one in self._db["users"].find().sort("_id", 1)]
+            return people.users(self._db)
+
+    def add_device(self, user: str, device: str, hash: str) -> None:
+        self._in_transaction(partial(people.add_device, self._db, user, device, hash, self._now))
+
+    def remove_device(self, user: str, device: str) -> None:
+        self._in_transaction(lambda session: people.remove_device(self._db, user, device, session))
+
+    def add_invitation(self, hash: str, user: str, vault_id: str, valid_s: int) -> Invitation:
+        return self._in_transaction(partial(people.invite, self._db, hash, user, vault_id, valid_s, self._now))
+
+    def redeem(self, hash: str, device: str, password: str) -> tuple[str, str]:
+        return self._in_transaction(partial(people.redeem, self._db, hash, device, password, self._now))
 
     # -- vaults
 

@@ -10,8 +10,9 @@ from pymongo import MongoClient
 from pymongo.client_session import ClientSession
 
 from store import mongo_log as log
+from store import mongo_people as people
 from store import mongo_transaction as transaction
-from store.base import User, Vault
+from store.base import Invitation, User, Vault
 from store.mongo_documents import (
     Document,
     conflict_document,
@@ -32,7 +33,7 @@ PATIENCE_S = 60
 CLEARING_S = 900
 
 # Vaults first: without them nobody reads the rest.
-_CONTENTS = ("vaults", "users", "versions", "conflicts")
+_CONTENTS = ("vaults", "users", "invitations", "versions", "conflicts")
 
 
 class MongoMoving:
@@ -75,6 +76,10 @@ class MongoMoving:
         with _patiently():
             return log.conflicts(self._db, key_of(vault_id), after, limit)
 
+    def invitations(self) -> list[Invitation]:
+        with _patiently():
+            return people.invitations(self._db)
+
     # -- taking in
 
     def clear(self) -> None:
@@ -92,8 +97,11 @@ class MongoMoving:
     def take_people(self, secret: bytes, users: Sequence[User], vaults: Sequence[Vault]) -> None:
         with _patiently():
             self._db["meta"].update_one({"_id": "secret"}, {"$set": {"value": secret}}, upsert=True)
-        self._insert("users", [{"_id": one.name, "password": one.password} for one in users])
+        self._insert("users", [people.user_document(one) for one in users])
         self._insert("vaults", [vault_document(one) for one in vaults])
+
+    def take_invitations(self, invitations: Sequence[Invitation]) -> None:
+        self._insert("invitations", [people.invitation_document(one) for one in invitations])
 
     def _insert(self, name: str, documents: list[Document]) -> None:
         if documents:

@@ -40,21 +40,25 @@ INDEXES = [
     Index("vaults", "by_name", [("name", 1)], {"unique": True, "partialFilterExpression": {"name": {"$exists": True}}}),
     Index("vaults", "by_member", [("members.user", 1)], {}),
 ]
-COLLECTIONS = ("meta", "users", "vaults", "versions", "conflicts")
+COLLECTIONS = ("meta", "users", "invitations", "vaults", "versions", "conflicts")
 
 
-def _begin(db: Mongo) -> None:
+def _make_collections(db: Mongo) -> None:
     for name in set(COLLECTIONS) - set(db.list_collection_names()):
         try:
             db.create_collection(name, check_exists=False)
         except OperationFailure as error:
             if error.code != NAMESPACE_EXISTS:  # another one was faster
                 raise
+
+
+def _begin(db: Mongo) -> None:
+    _make_collections(db)
     db["meta"].update_one({"_id": "secret"}, {"$setOnInsert": {"value": secrets.token_bytes(32)}}, upsert=True)
 
 
 # Each may be run again from its beginning: whoever upgrades may be cut off, or be one of several.
-STEPS: list[Callable[[Mongo], None]] = [_begin]
+STEPS: list[Callable[[Mongo], None]] = [_begin, _make_collections]
 
 
 def upgrade(db: Mongo) -> None:

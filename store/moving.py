@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from store.errors import Misconfigured, Unavailable
 
 if TYPE_CHECKING:
-    from store.base import User, Vault
+    from store.base import Invitation, User, Vault
     from sync.model import Conflict, Version
 
 State = Literal["leaving", "left", "arriving", "arrived"]
@@ -79,6 +79,9 @@ class Moving(Protocol):
     def conflicts(self, vault_id: str, after: str, limit: int) -> list[Conflict]:
         """All, settled ones too, by id above `after`."""
 
+    def invitations(self) -> list[Invitation]:
+        """By hash."""
+
     # -- taking in, while the state is `arriving`
 
     def clear(self) -> None:
@@ -91,6 +94,8 @@ class Moving(Protocol):
 
     def take_people(self, secret: bytes, users: Sequence[User], vaults: Sequence[Vault]) -> None:
         """Adds these as they are, counters and clocks too, and makes the secret this one."""
+
+    def take_invitations(self, invitations: Sequence[Invitation]) -> None: ...
 
 
 def check_writable(move: Move | None) -> None:

@@ -18,6 +18,10 @@ def no_member(vault: Vault, user: str) -> NotFound:
     return NotFound(f"{user} is not a member of {vault.name}")
 
 
+def not_in_vault(user: str) -> NotFound:
+    return NotFound(f"{user} is not a member of that vault: an owner has to let them in first")
+
+
 def user_exists(name: str) -> NameTaken:
     return NameTaken(f"there is a user {name} already: choose another name, or change the password")
 

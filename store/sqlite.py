@@ -18,11 +18,12 @@ from functools import partial
 from typing import TypeVar
 
 from store import sqlite_log as log
-from store.base import Query, Role, Transaction, User, Vault
+from store import sqlite_people as people
+from store.base import Device, Invitation, Query, Role, Transaction, User, Vault
 from store.errors import DiskFull, StoreError, Unavailable
 from store.moving import Moving, check_writable
 from store.offload import Offload, inline
-from store.refusals import check_keeps_an_owner, no_member, no_user, no_vault, user_exists, vault_exists
+from store.refusals import check_keeps_an_owner, no_member, no_vault, vault_exists
 from store.sqlite_folders import folder
 from store.sqlite_moving import SqliteMoving, move_of
 from store.sqlite_schema import upgrade
@@ -143,42 +144,42 @@ class SqliteMetadata:
     # -- people
 
     def add_user(self, name: str, password: str) -> None:
-        def add(db: sqlite3.Connection) -> None:
-            if db.execute("INSERT OR IGNORE INTO users VALUES (?, ?)", (name, password)).rowcount == 0:
-                raise user_exists(name)
+        self._write(lambda db: people.add(db, name, password))
 
-        self._write(add)
-
-    def set_password(self, name: str, password: str) -> None:
-        def change(db: sqlite3.Connection) -> None:
-            if db.execute("UPDATE users SET password = ? WHERE name = ?", (password, name)).rowcount == 0:
-                raise no_user(name)
-
-        self._write(change)
+    def set_password(self, name: str, password: str, *, revoke_devices: bool = False) -> None:
+        self._write(lambda db: people.set_password(db, name, password, revoke_devices=revoke_devices))
 
     def remove_user(self, name: str) -> None:
         def remove(db: sqlite3.Connection) -> None:
             for vault in _vaults(db, member=name):
                 check_keeps_an_owner(vault, name)
-            db.execute("DELETE FROM members WHERE user = ?", (name,))
-            if db.execute("DELETE FROM users WHERE name = ?", (name,)).rowcount == 0:
-                raise no_user(name)
+            people.remove(db, name)
 
         self._write(remove)
 
     def user(self, name: str) -> User | None:
-        row = self._read(lambda db: db.execute("SELECT name, password FROM users WHERE name = ?", (name,)).fetchone())
-        return User(*row) if row else None
+        return self._read(lambda db: people.user(db, name))
 
     def users(self) -> list[User]:
-        rows = self._read(lambda db: db.execute("SELECT name, password FROM users ORDER BY name").fetchall())
-        return [User(*row) for row in rows]
+        return self._read(people.users)
+
+    def add_device(self, user: str, device: str, hash: str) -> None:
+        self._write(lambda db: people.add_device(db, user, Device(device, hash, self._now())))
+
+    def remove_device(self, user: str, device: str) -> None:
+        self._write(lambda db: people.remove_device(db, user, device))
+
+    def add_invitation(self, hash: str, user: str, vault_id: str, valid_s: int) -> Invitation:
+        return self._write(lambda db: people.invite(db, hash, user, vault_id, self._now(), valid_s))
+
+    def redeem(self, hash: str, device: str, password: str) -> tuple[str, str]:
+        return self._write(lambda db: people.redeem(db, hash, Device(device, password, self._now())))
 
     # -- vaults
 
     def create_vault(self, name: str, owner: str) -> Vault:
         def create(db: sqlite3.Connection) -> Vault:
-            _require_user(db, owner)
+            people.require(db, owner)
             key = secrets.randbits(62)
             row = (key, name, secrets.token_hex(6))
             if db.execute("INSERT OR IGNORE INTO vaults (key, name, epoch) VALUES (?, ?, ?)", row).rowcount == 0:
@@ -207,7 +208,7 @@ class SqliteMetadata:
     def set_member(self, vault_id: str, user: str, role: Role) -> None:
         def change(db: sqlite3.Connection) -> None:
             vault = _require_vault(db, vault_id)
-            _require_user(db, user)
+            people.require(db, user)
             if role != "owner":
                 check_keeps_an_owner(vault, user)
             db.execute("INSERT OR REPLACE INTO members VALUES (?, ?, ?)", (int(vault_id, 16), user, role))
@@ -342,11 +343,6 @@ def _require_vault(db: sqlite3.Connection, vault_id: str) -> Vault:
     if not found:
         raise no_vault()
     return found[0]
-
-
-def _require_user(db: sqlite3.Connection, name: str) -> None:
-    if db.execute("SELECT 1 FROM users WHERE name = ?", (name,)).fetchone() is None:
-        raise no_user(name)
 
 
 @contextmanager

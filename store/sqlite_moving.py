@@ -9,13 +9,14 @@ from dataclasses import asdict
 from typing import Protocol, TypeVar
 
 from store import sqlite_log as log
-from store.base import User, Vault
+from store import sqlite_people as people
+from store.base import Invitation, User, Vault
 from store.moving import Move, overtaken
 from sync.model import Conflict, Version
 
 T = TypeVar("T")
 
-_CONTENTS = ("members", "vaults", "users", "versions", "conflicts")
+_CONTENTS = ("members", "vaults", "users", "invitations", "versions", "conflicts")
 
 
 class Run(Protocol):
@@ -55,6 +56,9 @@ class SqliteMoving:
     def conflicts(self, vault_id: str, after: str, limit: int) -> list[Conflict]:
         return self._read(lambda db: log.conflicts(db, int(vault_id, 16), after, limit))
 
+    def invitations(self) -> list[Invitation]:
+        return self._read(people.invitations)
+
     # -- taking in
 
     def clear(self) -> None:
@@ -77,7 +81,7 @@ class SqliteMoving:
     def take_people(self, secret: bytes, users: Sequence[User], vaults: Sequence[Vault]) -> None:
         def take(db: sqlite3.Connection) -> None:
             db.execute("UPDATE meta SET value = ? WHERE key = 'secret'", (secret,))
-            db.executemany("INSERT INTO users VALUES (?, ?)", [(one.name, one.password) for one in users])
+            people.insert(db, users)
             for one in vaults:
                 key = int(one.id, 16)
                 counters = (one.files, one.bytes, one.stored, one.conflicts)
@@ -91,6 +95,9 @@ class SqliteMoving:
                 db.executemany("INSERT INTO members VALUES (?, ?, ?)", rows)
 
         self._write(take)
+
+    def take_invitations(self, invitations: Sequence[Invitation]) -> None:
+        self._write(lambda db: people.insert_invitations(db, invitations))
 
 
 def move_of(db: sqlite3.Connection) -> Move | None:

@@ -60,6 +60,16 @@ STEPS: list[str] = [
     CREATE INDEX conflicts_open ON conflicts (vault, opened) WHERE resolution IS NULL;
     """,
     "ALTER TABLE vaults ADD COLUMN auto_merge INTEGER NOT NULL DEFAULT 0",
+    """
+    ALTER TABLE users ADD COLUMN devices TEXT NOT NULL DEFAULT '[]';
+    CREATE TABLE invitations (
+        hash TEXT PRIMARY KEY,
+        user TEXT NOT NULL,
+        vault INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        password TEXT
+    ) WITHOUT ROWID;
+    """,
 ]
 
 

@@ -1,6 +1,7 @@
 """People and their passwords: argon2id, off the event loop, a verified one remembered for half a minute.
 
-19 MiB, two passes, one lane: the OWASP minimum for argon2id, 25 ms where a Raspberry Pi is the server.
+19 MiB, two passes, one lane: the OWASP minimum for argon2id, 25 ms where a Raspberry Pi is the server. A device's own
+password is random and needs none of that (store/people.py).
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from store.base import Bus, Gap, Message, Metadata, PeopleChanged
+from store.base import Bus, Gap, Message, Metadata, PeopleChanged, User
 from store.bus import LocalBus
 from store.errors import BadRequest, NameTaken
 from store.offload import Offload, inline
+from store.people import device_hash
 from sync.paths import is_name
 
 if TYPE_CHECKING:
@@ -30,7 +32,18 @@ MAX_PASSWORD = 1_024
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """Who somebody has proved to be. `device`: whose own password that took, None for the user's; `stored`: what the
+    database kept of that password, by which it is seen whether it is still good (base.User.stored)."""
+
+    user: str
+    device: str | None
+    stored: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Verified:
+    who: Identity
     at: float
     generation: int
 
@@ -68,9 +81,9 @@ class Users:
             raise NameTaken(f"there is a user {name} already: choose another name, or change the password")
         self._metadata.add_user(name, self._hash(password))
 
-    def set_password(self, name: str, password: str) -> None:
-        """Raises NotFound, BadRequest."""
-        self._metadata.set_password(name, self._hash(password))
+    def set_password(self, name: str, password: str, *, revoke_devices: bool = False) -> None:
+        """Devices' own passwords stay good, unless `revoke_devices`. Raises NotFound, BadRequest."""
+        self._metadata.set_password(name, self._hash(password), revoke_devices=revoke_devices)
         self._bus.publish(PeopleChanged())
 
     def remove(self, name: str) -> None:
@@ -81,23 +94,36 @@ class Users:
     def names(self) -> list[str]:
         return [user.name for user in self._metadata.users()]
 
-    def authenticate(self, name: str, password: str) -> bool:
-        """Whether this is the user's password. An unknown user takes as long as a wrong password."""
+    def authenticate(self, name: str, password: str) -> Identity | None:
+        """Who this is: the password is the user's, or that of one of the user's devices. None for anybody else.
+
+        An unknown user takes as long as a wrong password; a wrong password as long, whatever it looks like.
+        """
         generation = self._generation  # of what the database says below: a change meanwhile has to count
         fingerprint = self._fingerprint(name, password)
         seen = self._verified.get(fingerprint)
         if seen is not None and seen.generation == generation and self._clock() - seen.at < REMEMBERED_S:
-            return True
+            return seen.who
         if len(password) > MAX_PASSWORD:
-            return False
+            return None
         nobodys = self._nobodys()  # made when the first one asks, whoever that is
         user = self._metadata.user(name)
+        who = self._recognise(user, password, nobodys)
+        if who is not None:
+            self._remember(fingerprint, who, generation)
+        else:
+            self._verified.pop(fingerprint, None)
+        return who
+
+    def _recognise(self, user: User | None, password: str, nobodys: str) -> Identity | None:
+        digest = device_hash(password)
+        for device in user.devices if user is not None else ():
+            if hmac.compare_digest(device.hash, digest):
+                assert user is not None
+                return Identity(user.name, device.name, device.hash)
         stored = user.password if user is not None and user.password is not None else nobodys
-        if self._verify(stored, password) and stored is not nobodys:
-            self._remember(fingerprint, generation)
-            return True
-        self._verified.pop(fingerprint, None)
-        return False
+        right = self._verify(stored, password)
+        return Identity(user.name, None, stored) if right and user is not None and stored is not nobodys else None
 
     def known(self, name: str, password: str) -> bool:
         """Whether this very credential was verified lately: then its owner is no guesser, whoever else guesses.
@@ -111,8 +137,8 @@ class Users:
         if isinstance(message, PeopleChanged | Gap):
             self._generation += 1
 
-    def _remember(self, fingerprint: bytes, generation: int) -> None:
-        self._verified[fingerprint] = _Verified(self._clock(), generation)
+    def _remember(self, fingerprint: bytes, who: Identity, generation: int) -> None:
+        self._verified[fingerprint] = _Verified(who, self._clock(), generation)
         self._verified.move_to_end(fingerprint)
         while len(self._verified) > MOST_KNOWN:
             self._verified.popitem(last=False)

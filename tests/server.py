@@ -20,7 +20,7 @@ PASSWORD = "correct horse"
 PATIENCE_S = 30
 
 
-_LISTENING = re.compile(r'gobi is listening on ([^\s"]+)')
+_LISTENING = re.compile(r'gobi is listening on ([^\s"]+)"')  # with the quote: the line was written whole
 
 
 def listening_address(process: subprocess.Popen[str], log_file: Path, after: int) -> str:

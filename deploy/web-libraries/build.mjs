@@ -10,7 +10,7 @@ const target = join(here, "../../handlers/web/vendor");
 
 const result = await build({
   absWorkingDir: here,
-  entryPoints: { preact: "preact.entry.js", editor: "editor.entry.js" },
+  entryPoints: { preact: "preact.entry.js", editor: "editor.entry.js", qr: "qr.entry.js" },
   outdir: target,
   bundle: true,
   minify: true,
@@ -37,7 +37,7 @@ const licences = [...packages].sort().map((name) => {
   return `${name} ${about.version} (${about.license})\n\n${readFileSync(join(folder, file), "utf8").trim()}\n`;
 });
 const rule = `\n${"-".repeat(80)}\n\n`;
-const head = "preact.js and editor.js in this folder are made of these packages (deploy/web-libraries/build.mjs):\n";
+const head = "preact.js, editor.js and qr.js in this folder are made of these packages (deploy/web-libraries/build.mjs):\n";
 writeFileSync(join(target, "LICENCES.txt"), [head, ...licences].join(rule));
 for (const [file, output] of Object.entries(result.metafile.outputs)) {
   console.log(`${relative(join(here, "../.."), join(here, file))}: ${output.bytes.toLocaleString("en")} bytes`);

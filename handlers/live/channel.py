@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from handlers.live import messages
 from handlers.live.connection import Connection
 from handlers.live.frames import NOT_ALLOWED
-from store.base import Metadata, Notice, Vault
+from store.base import Metadata, Notice, User, Vault
 from store.errors import StoreError
 from store.reader import Reader
 from sync.model import Conflict, Version
@@ -80,18 +80,16 @@ class Channel:
             self._conflicts |= {one.id: one for one in notice.conflicts}
             self._start_reading()
 
-    def check(
-        self, connections: Iterable[Connection], vault: Vault | None, passwords: Mapping[str, str | None]
-    ) -> None:
-        """Compares with what the database says now: `vault`, None where it is gone, and everybody's stored password.
+    def check(self, connections: Iterable[Connection], vault: Vault | None, users: Mapping[str, User]) -> None:
+        """Compares with what the database says now: `vault`, None where it is gone, and everybody by name.
 
         `connections`: those that were here before it was asked.
         """
         for one in connections:
             if vault is None or one.user not in vault.members:
                 one.close(NOT_ALLOWED, "you are not a member of this vault any more")
-            elif passwords.get(one.user) != one.password:
-                one.close(NOT_ALLOWED, "the password was changed: sign in anew")
+            elif one.user not in users or users[one.user].stored(one.device) != one.password:
+                one.close(NOT_ALLOWED, "the password was changed or revoked: sign in anew")
         if vault is not None:
             self._renew(vault)
             self._newest = max(self._newest, vault.clock)

@@ -52,8 +52,8 @@ class Owner(Protocol):
 class Connection:
     """A socket after its handshake. `at` is the stamp up to which its client knows the log.
 
-    `password` is what the user's was stored as when the socket was opened. `sock` has to be non-blocking; in the end it
-    is closed, and then `ended` is called.
+    `password` is what was stored, when the socket was opened, of the user's, or of `device`'s own. `sock` has to be
+    non-blocking; in the end it is closed, and then `ended` is called.
     """
 
     __slots__ = (
@@ -67,6 +67,7 @@ class Connection:
         "_socket",
         "_writing",
         "at",
+        "device",
         "heard_s",
         "password",
         "ping_s",
@@ -81,12 +82,14 @@ class Connection:
         owner: Owner,
         *,
         user: str,
-        password: str | None,
+        device: str | None,
+        password: str,
         vault_id: str,
         at: int,
         ended: Callable[[], object] | None = None,
     ) -> None:
         self.user = user
+        self.device = device
         self.password = password
         self.vault_id = vault_id
         self.at = at

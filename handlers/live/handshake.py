@@ -23,6 +23,7 @@ from store.base import Metadata, Vault
 from store.errors import CursorExpired
 from store.reader import Reader
 from store.registry import Registry
+from store.users import Identity
 
 VERSION = "13"
 SUBPROTOCOL = "gobi.v1"
@@ -43,10 +44,10 @@ class Live:
         """Raises Detached where it succeeds."""
         answer = _switching(req)
         mark = self._pool.mark()
-        user = caller.of(req).user
-        there = self._registry.enter(user, vault)
+        who = caller.of(req).identity
+        there = self._registry.enter(who.user, vault)
         at = self._place(req, there)
-        password = self._password(user)
+        self._check_still_good(who)
         taken = take(req.env)
         try:
             _tune(taken.socket, self._pool.silence_s)
@@ -54,13 +55,15 @@ class Live:
         except OSError:
             taken.socket.close()
             raise Disconnected from None
-        self._pool.admit(taken, Guest(user, password, there, at, mark))
+        # The same object for all sockets of this user.
+        self._pool.admit(taken, Guest(who.user, who.device, sys.intern(who.stored), there, at, mark))
         raise Detached
 
-    def _password(self, user: str) -> str | None:
-        """As it is stored now; the same object for all sockets of this user."""
-        found = self._metadata.user(user)
-        return sys.intern(found.password) if found and found.password else None
+    def _check_still_good(self, who: Identity) -> None:
+        """The password may be a remembered one, and a socket lasts. Raises Problem."""
+        found = self._metadata.user(who.user)
+        if found is None or found.stored(who.device) != who.stored:
+            raise Problem("unauthorized", "the password was changed or revoked, or the user removed")
 
     def _place(self, req: falcon.Request, vault: Vault) -> int | None:
         """Where the client stands in the log, or None where its cursor is no good. Raises BadCursor."""

@@ -47,12 +47,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """Who comes with a socket: `password` as it is stored, the vault as it was read after `mark`, and the stamp up to
-    which the log is known (None: it is not).
+    """Who comes with a socket: `password` as it is stored, the user's or `device`'s own, the vault as it was read after
+    `mark`, and the stamp up to which the log is known (None: it is not).
     """
 
     user: str
-    password: str | None
+    device: str | None
+    password: str
     vault: Vault
     at: int | None
     mark: int
@@ -105,6 +106,7 @@ class Pool:
             get_hub().loop,
             self,
             user=guest.user,
+            device=guest.device,
             password=guest.password,
             vault_id=guest.vault.id,
             at=guest.vault.clock if guest.at is None else guest.at,
@@ -280,11 +282,11 @@ class Pool:
         """What sockets know with what there is: in two reads, however many sockets and vaults there are."""
         before = {vault_id: list(channel.connections) for vault_id, channel in self._channels.items()}
         vaults = {vault.id: vault for vault in self._metadata.vaults()}
-        passwords = {user.name: user.password for user in self._metadata.users()}
+        users = {user.name: user for user in self._metadata.users()}
         for vault_id, connections in before.items():  # whoever came meanwhile was let in by a later look than this one
             channel = self._channels.get(vault_id)
             if channel is not None:
-                channel.check(connections, vaults.get(vault_id), passwords)
+                channel.check(connections, vaults.get(vault_id), users)
 
 
 def _spawn(work: Callable[[], None]) -> None:

@@ -15,6 +15,10 @@ export function About() {
     await reload();
     tell(on ? "From now on, edits in different places of a text are merged at once." : "From now on, every conflict waits for you.");
   };
+  const invite = async () => {
+    const { code } = await ask("POST", address(name, "invitations"), { json: {} });
+    location.hash = code.slice(code.indexOf("#"));
+  };
   return html`<${Title} text="About this vault" />
     ${!info && html`<p class="quiet" role="status">Loading…</p>`}
     ${info &&
@@ -41,5 +45,7 @@ export function About() {
         </dd>
       </dl>
       <h2>Connect another machine</h2>
+      <p><${Act} does=${invite}>Make an invitation<//> <span class="quiet">It gets a password of its own, which you can take back.</span></p>
+      <p>Or with your own password:</p>
       <pre class="command">gobi connect FOLDER ${location.origin} ${name} --user YOU</pre>`}`;
 }

@@ -8,8 +8,10 @@ import { About } from "./about.js";
 import { Changes } from "./changes.js";
 import { Compare } from "./compare.js";
 import { Conflicts } from "./conflicts.js";
+import { Devices } from "./devices.js";
 import { FileView } from "./file.js";
 import { Files } from "./files.js";
+import { INVITE, Invite } from "./invite.js";
 import { Settle } from "./settle.js";
 import { SignIn } from "./signin.js";
 import { Undo } from "./undo.js";
@@ -17,11 +19,13 @@ import { Vaults } from "./vaults.js";
 
 const VIEWS = { files: Files, file: FileView, compare: Compare, changes: Changes, undo: Undo, conflicts: Conflicts, about: About };
 
-/** The address's view: `{ vault, view, path, query }`. */
+/** The address's view: `{ vault, view, path, query }`, `{ devices: true }`, or `{ invite }`, which is for nobody signed in. */
 function where() {
+  if (location.hash.startsWith(INVITE)) return { invite: location.hash };
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
   try {
     const [head, vault, view = "files", ...rest] = path.split("/").map(decodeURIComponent);
+    if (head === "devices") return { devices: true };
     if (head !== "v" || !vault) return {};
     return { vault, view: view || "files", path: rest.join("/"), query: Object.fromEntries(new URLSearchParams(query)) };
   } catch {
@@ -62,16 +66,17 @@ function App() {
   };
 
   let content;
-  if (trouble) content = html`<main><${Trouble} error=${trouble} again=${() => location.reload()} /></main>`;
+  if (place.invite) content = html`<${Invite} key=${place.invite} hash=${place.invite} />`;
+  else if (trouble) content = html`<main><${Trouble} error=${trouble} again=${() => location.reload()} /></main>`;
   else if (user === null) content = html`<${SignIn} done=${enter} />`;
   else if (place.vault) content = html`<${Vault} key=${place.vault} place=${place} user=${user} />`;
-  else content = user && html`<main id="main"><${Vaults} /></main>`;
+  else content = user && html`<main id="main"><${place.devices ? Devices : Vaults} /></main>`;
 
   return html`<${Tell.Provider} value=${tell}>
     <a class="skip" href="#main" onClick=${skip}>To the content</a>
     <header class="top">
       <a class="home" href="#/">gobi</a>
-      ${user && html`<span class="quiet user"><${Name} of=${user} /></span><button type="button" class="plain" onClick=${leave}>Sign out</button>`}
+      ${user && html`<a class="user" href="#/devices" title="Your devices"><${Name} of=${user} /></a><button type="button" class="plain" onClick=${leave}>Sign out</button>`}
     </header>
     ${ended && user && html`<${SignIn} again done=${enter} />`}
     <div class="content" hidden=${ended && user}>${content}</div>

@@ -19,7 +19,7 @@ SCHEMES = ("light", "dark")
 
 
 def views(house: House) -> dict[str, Callable[[Window], Page]]:
-    """Every view of the vault by its name, and what shows it."""
+    """Every view by its name, and what shows it."""
     todo = [version["stamp"] for version in house.history("notes/todo.md")]
     conflicts = {one["path"]: one["id"] for one in house.conflicts()}
     since = house.history("recipes/bread.md")[-1]["stamp"] - 1
@@ -34,6 +34,16 @@ def views(house: House) -> dict[str, Callable[[Window], Page]]:
         page = window.go("conflicts", conflicts["notes/shopping.md"])
         page.get_by_role("button", name="Take laptop's").first.click()
         return page
+
+    def devices(window: Window) -> Page:
+        window.page.evaluate("location.hash = '#/devices'")
+        window.page.get_by_role("listitem").first.wait_for()
+        return window.page
+
+    def invite(window: Window) -> Page:
+        window.go("about").get_by_role("button", name="Make an invitation").click()
+        window.page.get_by_role("img", name="The code as a picture").wait_for()
+        return window.page
 
     return {
         "files": lambda window: window.go("files"),
@@ -50,6 +60,8 @@ def views(house: House) -> dict[str, Callable[[Window], Page]]:
         "settle-picture": lambda window: window.go("conflicts", conflicts["photos/garden.png"]),
         "settle-binary": lambda window: window.go("conflicts", conflicts["bin/keys.db"]),
         "about": lambda window: window.go("about"),
+        "devices": devices,
+        "invite": invite,
     }
 
 

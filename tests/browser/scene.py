@@ -6,6 +6,7 @@ import struct
 import zlib
 
 from tests.e2e.machines import House, Machine
+from tests.server import USER
 
 BASE = (
     "# Shopping\n\n- bread\n- milk\n- apples\n\n# Garden\n\n- water the beans\n- cut the hedge\n- tie up the tomatoes\n"
@@ -59,7 +60,9 @@ def disagree(first: Machine, second: Machine, path: str, base: bytes, mine: byte
 
 
 def furnish(house: House) -> None:
-    """Two machines, folders, versions, deletions, pictures, and three open conflicts."""
+    """Two machines, folders, versions, deletions, pictures, three open conflicts, and two devices of their own."""
+    for device in (f"{house.vault} phone", f"{house.vault} laptop"):
+        house.server.gobi("user", "token", "add", USER, device)
     phone, laptop = house.machine("phone"), house.machine("laptop")
     phone.write("notes/todo.md", "# To do\n\n- call the dentist\n- book the train\n")
     phone.write("notes/reading/list.md", "Middlemarch\nThe Dispossessed\n")

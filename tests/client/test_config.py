@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from client import config as configuration
-from client.config import BadUrl, Config, is_loopback, normalise_url, shown
+from client.config import BadUrl, Config, normalise_url, shown
 from client.ports import Stopped
+from sync.addresses import is_loopback
 
 URL = "https://pi.example.org"
 

@@ -30,7 +30,8 @@ def conflict(id: str, path: str = "a", opened: int = 1) -> Conflict:
 
 @pytest.fixture
 def full(metadata: Metadata, vault: Vault) -> Metadata:
-    """Two people and two vaults: histories, tombstones, conflicts, counters, a purge mark and a setting."""
+    """Two people and two vaults: histories, tombstones, conflicts, counters, a purge mark and a setting; a device, and
+    an invitation that is open beside one that was used."""
     metadata.set_member(vault.id, "you", "read")
     other = metadata.create_vault("other", "you")
     append(metadata, vault.id, ("a", "A"), ("Bücher/日記.md", "B"), ("a", "-"))
@@ -45,6 +46,10 @@ def full(metadata: Metadata, vault: Vault) -> Metadata:
     metadata.transact(vault.id, disputes)
     metadata.set_purge_mark(vault.id, 5)
     metadata.set_auto_merge(vault.id, True)
+    metadata.add_device("me", "laptop", "l" * 64)
+    for secret in ("used", "open"):
+        metadata.add_invitation(secret, "you", vault.id, 3600)
+    metadata.redeem("used", "büro".encode().hex(), "p" * 64)
     return metadata
 
 
@@ -53,7 +58,7 @@ def contents(metadata: Metadata) -> object:
     vaults = metadata.vaults()
     logs = [metadata.changes(one.id, 0, 1_000) for one in vaults]
     disputes = [metadata.moving().conflicts(one.id, "", 1_000) for one in vaults]
-    return metadata.secret(), metadata.users(), vaults, logs, disputes
+    return metadata.secret(), metadata.users(), metadata.moving().invitations(), vaults, logs, disputes
 
 
 # -- taking no writes
@@ -64,6 +69,10 @@ WRITES: dict[str, Callable[[Metadata, str], object]] = {
     "add_user": lambda m, v: m.add_user("anna", "$a$"),
     "set_password": lambda m, v: m.set_password("me", "$new$"),
     "remove_user": lambda m, v: m.remove_user("me"),
+    "add_device": lambda m, v: m.add_device("me", "desktop", "d" * 64),
+    "remove_device": lambda m, v: m.remove_device("me", "laptop"),
+    "add_invitation": lambda m, v: m.add_invitation("another", "me", v, 3600),
+    "redeem": lambda m, v: m.redeem("open", "phone", "q" * 64),
     "create_vault": lambda m, v: m.create_vault("third", "me"),
     "set_member": lambda m, v: m.set_member(v, "you", "write"),
     "remove_member": lambda m, v: m.remove_member(v, "you"),
@@ -218,6 +227,7 @@ def take(source: Metadata, target: Metadata) -> None:
     for one in source.vaults():
         there.take_versions(one.id, here.versions(one.id, 0, 1_000))
         there.take_conflicts(one.id, here.conflicts(one.id, "", 1_000))
+    there.take_invitations(here.invitations())
     there.take_people(source.secret(), source.users(), source.vaults())
 
 
@@ -233,6 +243,7 @@ def test_what_is_taken_in_is_what_was_given(full: Metadata, empty: Metadata) -> 
         one.set_member(vault.id, "you", "owner")
         one.remove_user("me")
         one.transact(vault.id, lambda tx: tx.save_conflict(conflict("c1").settled({"keep": "server"})))
+        assert one.redeem("open", "phone", "q" * 64) == ("you", "notes")
     after = [one.vaults()[0] for one in (full, empty)]
     assert [one.conflicts for one in after] == [0, 0]
     assert [one.members for one in after] == [{"you": "owner"}] * 2
@@ -271,12 +282,13 @@ def test_a_log_that_arrives_when_its_move_was_given_up_is_in_nobodys_way(
 
 def test_what_is_cleared_can_be_taken_in_again(full: Metadata) -> None:
     full.moving().mark(None, ARRIVING)
-    secret, users, vaults = full.secret(), full.users(), full.vaults()
+    secret, users, vaults, invitations = full.secret(), full.users(), full.vaults(), full.moving().invitations()
     logs = [full.changes(one.id, 0, 1_000) for one in vaults]
     full.moving().clear()
     assert full.moving().is_empty()
     assert full.moving().state() == ARRIVING
     for one, log in zip(vaults, logs, strict=True):
         full.moving().take_versions(one.id, log)
+    full.moving().take_invitations(invitations)
     full.moving().take_people(secret, users, vaults)
-    assert (full.users(), full.vaults()) == (users, vaults)
+    assert (full.users(), full.vaults(), full.moving().invitations()) == (users, vaults, invitations)

@@ -117,6 +117,7 @@ class Site:
         return {
             "vaults": self.metadata.vaults(),
             "users": self.metadata.users(),
+            "invitations": self.metadata.moving().invitations(),
             "log": self.metadata.changes(self.vault_id, 0, 10_000),
             "conflicts": self.metadata.open_conflicts(self.vault_id),
             "bodies": sorted(path for path in (bodies / "tmp" if orphans else bodies).rglob("*") if path.is_file()),

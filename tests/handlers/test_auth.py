@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 
 import pytest
 
 from handlers.session import LIFETIME_S, Sessions
+from store.base import Device, User
+from store.users import Identity
 from tests.handlers.site import HASH, PASSWORD, VAULT, Clock, Site, refused
 
 
@@ -14,6 +17,7 @@ def basic(text: bytes) -> str:
     return "Basic " + base64.b64encode(text).decode()
 
 
+ME = Identity("me", None, HASH)
 GOOD = basic(f"me:{PASSWORD}".encode())
 
 
@@ -138,20 +142,19 @@ def test_a_removed_user_has_no_session_and_neither_has_a_new_one_of_that_name(si
 def test_a_session_ends_by_itself() -> None:
     clock = Clock()
     sessions = Sessions(OneUser(), clock)  # type: ignore[arg-type]
-    cookie = sessions.issue("me")
+    cookie = sessions.issue(ME)
     clock.now += LIFETIME_S - 1
-    assert sessions.user(cookie) == "me"
+    assert sessions.identity(cookie) == ME
     clock.now += 1
-    assert sessions.user(cookie) is None
+    assert sessions.identity(cookie) is None
 
 
 class OneUser:
     """What of Metadata a session needs."""
 
     def user(self, name: str) -> object:
-        from store.base import User
-
-        return User(name, HASH) if name in ("me", "you") else None
+        devices = (Device("laptop", "l" * 64, 1), Device("phone", "p" * 64, 1))
+        return User(name, HASH, devices) if name in ("me", "you") else None
 
     def secret(self) -> bytes:
         return b"s" * 32
@@ -161,9 +164,12 @@ class OneUser:
     "change",
     [
         lambda cookie: cookie.replace("me:", "you:", 1),
-        lambda cookie: cookie[:-1] + ("A" if cookie[-1] != "A" else "B"),
+        lambda cookie: cookie[:20] + ("A" if cookie[20] != "A" else "B") + cookie[21:],
+        lambda cookie: cookie[:-2] + ("A" if cookie[-2] != "A" else "B") + cookie[-1],
         lambda cookie: cookie.replace(":1", ":2", 1),
         lambda cookie: cookie + ":",
+        lambda cookie: cookie + ":bGFwdG9w" if cookie.count(":") == 2 else cookie.rpartition(":")[0],
+        lambda cookie: cookie.replace("bGFwdG9w", "cGhvbmU") if cookie.count(":") == 3 else "",
         lambda _: "",
         lambda _: "me::",
         lambda _: "me:99999999999999999999:x",
@@ -173,6 +179,7 @@ class OneUser:
 )
 def test_a_cookie_that_was_touched_is_none(change: object) -> None:
     sessions = Sessions(OneUser(), lambda: 1_000_000_000)  # type: ignore[arg-type]
-    cookie = sessions.issue("me")
-    assert sessions.user(cookie) == "me"
-    assert sessions.user(change(cookie)) is None  # type: ignore[operator]
+    for who in (ME, replace(ME, device="laptop", stored="l" * 64)):
+        cookie = sessions.issue(who)
+        assert sessions.identity(cookie) == who
+        assert sessions.identity(change(cookie)) is None  # type: ignore[operator]

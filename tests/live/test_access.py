@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import pytest
 from store.commit import Batch, commit
 from store.sqlite import SqliteMetadata
 from sync.judge import Write
-from tests.live.peer import Peer, Vault, basic
-from tests.server import USER
+from tests.live.peer import Peer, Refused, Vault, basic
+from tests.server import USER, GobiServer
 
 NEVER = {"GOBI_SWEEP_S": "3600"}
 
@@ -57,15 +58,56 @@ def test_a_removed_vaults_sockets_are_closed_with_1008(open_vault: Callable[...,
     assert others_hear(vault, vault.greeted())
 
 
-@pytest.mark.parametrize("command", ["passwd", "remove"])
+def device(server: GobiServer, name: str, user: str = USER) -> str:
+    """The Authorization of a device of the user's."""
+    done = server.gobi("user", "token", "add", user, name)
+    return basic(user, done.stdout.split("Password: ")[1].split()[0])
+
+
+def test_a_revoked_devices_sockets_are_closed_with_1008_at_once_and_the_others_stay(
+    open_vault: Callable[..., Vault],
+) -> None:
+    vault = open_vault(**NEVER)
+    laptop, phone = device(vault.server, "laptop"), device(vault.server, "phone")
+    mine, theirs = vault.greeted(), vault.greeted(Authorization=phone)
+    lost = [vault.greeted(Authorization=laptop) for _ in range(2)]
+    request = urllib.request.Request(
+        vault.server.url + "/v1/devices/laptop", headers={"Authorization": basic()}, method="DELETE"
+    )
+    urllib.request.urlopen(request).close()
+    assert [peer.close_code() for peer in lost] == [1008, 1008]
+    with pytest.raises(Refused) as refused:
+        vault.watch(Authorization=laptop)
+    assert (refused.value.status, refused.value.code) == (401, "unauthorized")
+    assert others_hear(vault, mine, theirs)
+
+
+def test_a_socket_does_not_begin_with_a_password_that_is_only_remembered(open_vault: Callable[..., Vault]) -> None:
+    """On one worker without Redis a command has no way to tell it, and requests may go on for half a minute."""
+    vault = open_vault(**NEVER)
+    laptop = device(vault.server, "laptop")
+    vault.greeted(Authorization=laptop)
+    assert vault.server.gobi("user", "token", "revoke", USER, "laptop").returncode == 0
+    with pytest.raises(Refused) as refused:
+        vault.watch(Authorization=laptop)
+    assert (refused.value.status, refused.value.code) == (401, "unauthorized")
+
+
+@pytest.mark.parametrize("command", ["passwd", "remove", "token"])
 def test_a_changed_password_and_a_removed_user_are_found_by_the_sweep(
     open_vault: Callable[..., Vault], command: str
 ) -> None:
     """On one worker without Redis a command has no way to tell it."""
     vault = open_vault(GOBI_SWEEP_S="1")
     mine, yours = vault.greeted(), member(vault)
-    new = ("--password-file", "-") if command == "passwd" else ()
-    done = vault.server.gobi("user", command, "you", *new, input="another one")
+    words = {
+        "passwd": ("passwd", "you", "--password-file", "-"),
+        "remove": ("remove", "you"),
+        "token": ("token", "revoke", "you", "laptop"),
+    }
+    if command == "token":
+        yours = vault.greeted(Authorization=device(vault.server, "laptop", "you"))
+    done = vault.server.gobi("user", *words[command], input="another one")
     assert done.returncode == 0, done.stderr
     assert yours.close_code() == 1008
     assert others_hear(vault, mine)

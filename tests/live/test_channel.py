@@ -83,7 +83,9 @@ class Room:
         near.setblocking(False)
         line = Line(far)
         stamp = vault.clock if at is None else at
-        connection = Connection(near, gevent.get_hub().loop, self, user="me", password="", vault_id=vault.id, at=stamp)
+        connection = Connection(
+            near, gevent.get_hub().loop, self, user="me", device=None, password="", vault_id=vault.id, at=stamp
+        )
         self._connections.append(connection)
         self._lines.append(line)
         self.channel.join(connection, vault, heard, wake=False)

@@ -53,7 +53,7 @@ class Worker:
     def guest(self, user: str = "me") -> Guest:
         """What a handshake finds out."""
         mark, vault = self.pool.mark(), self.vault()
-        return Guest(user, "secret", vault, vault.clock, mark)
+        return Guest(user, None, "secret", vault, vault.clock, mark)
 
     def admit(self, guest: Guest) -> Line:
         near, far = socket.socketpair()

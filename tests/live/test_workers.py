@@ -139,6 +139,40 @@ def test_without_redis_the_sweep_finds_what_was_committed_elsewhere(
     assert peer.paths(1) == ["a.md"]
 
 
+def test_a_revoked_device_is_out_on_every_worker_at_once(tmp_path: Path, redis: Redis) -> None:
+    """Sockets and requests, by a command beside the server; the user's other device stays."""
+    server = GobiServer(tmp_path / "server").start(GOBI_WORKERS="2", GOBI_REDIS_URL=redis.url, GOBI_SWEEP_S=NEVER)
+    server.add_user()
+    vault = Vault(server)
+
+    def device(name: str) -> str:
+        made = server.gobi("user", "token", "add", "me", name).stdout
+        return basic("me", made.split("Password: ")[1].split()[0])
+
+    def refused_by_one() -> bool:
+        try:
+            vault.ask("GET", "", Authorization=laptop)
+        except urllib.error.HTTPError as error:
+            error.close()
+            return error.code in (401, 429)  # whoever asks so often counts as a guesser
+        return False
+
+    try:
+        wait_until(lambda: _ready(server), "the workers to hear each other")
+        laptop, phone = device("laptop"), device("phone")
+        lost = [vault.greeted(Authorization=laptop) for _ in range(20)]
+        kept = [vault.greeted(Authorization=phone) for _ in range(20)]
+        assert not any(refused_by_one() for _ in range(20)), "both remember it now"
+        assert server.gobi("user", "token", "revoke", "me", "laptop").returncode == 0
+        assert {peer.close_code() for peer in lost} == {1008}
+        wait_until(lambda: all(refused_by_one() for _ in range(20)), "every worker to refuse the device")
+        vault.put("after.md", Authorization=phone)
+        assert all(peer.paths(1) == ["after.md"] for peer in kept)
+    finally:
+        vault.close()
+        server.close()
+
+
 def test_many_workers_of_one_server_all_tell_theirs(tmp_path: Path, redis: Redis) -> None:
     server = GobiServer(tmp_path / "server").start(GOBI_WORKERS="2", GOBI_REDIS_URL=redis.url, GOBI_SWEEP_S=NEVER)
     server.add_user()

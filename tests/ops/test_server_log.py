@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from sync.invitation import device_password
 from tests.live.peer import Vault
 from tests.server import GOBI, PASSWORD, USER, GobiServer
 from tests.services import Redis, free_port, wait_until
@@ -118,10 +119,19 @@ def test_no_secret_is_ever_in_the_log(server: GobiServer, redis_server: Redis) -
     assert connection.getresponse().read()
     connection.request("GET", f"/metrics?token={token}", headers={"Authorization": f"Bearer {token}"})
     assert connection.getresponse().read()
-    connection.request("GET", f"/v1/nothing?password={PASSWORD.replace(' ', '%20')}", headers={"Authorization": f"Basic {basic}"})
+    connection.request(
+        "GET", f"/v1/nothing?password={PASSWORD.replace(' ', '%20')}", headers={"Authorization": f"Basic {basic}"}
+    )
     assert connection.getresponse().read()
-    connection.close()
     assert ask(server, "GET", "/v1/vaults", password=guess)[0] == 401
+    invited = server.gobi("invite", USER, vault.name, "--url", server.url, "--json")
+    secret = json.loads(invited.stdout)["code"].split("#invite=")[1].split("/")[1]
+    own = device_password(secrets.token_bytes(20))
+    told = json.dumps({"secret": secret, "device": "laptop", "password": own})
+    connection.request("POST", "/v1/invitations/redeem", body=told, headers={"Content-Type": "application/json"})
+    assert connection.getresponse().read()
+    assert ask(server, "GET", "/v1/vaults", password=own)[0] == 200
+    connection.close()
     ask(server, "PUT", f"/v1/vaults/{vault.name}/files/a.md")
     (server.data_dir / "metadata.db").rename(server.data_dir / "elsewhere")
     ask(server, "PUT", f"/v1/vaults/{vault.name}/files/b.md")
@@ -147,6 +157,8 @@ def test_no_secret_is_ever_in_the_log(server: GobiServer, redis_server: Redis) -
             "escaped password": PASSWORD.replace(" ", "%20"),
             "header": basic,
             "cookie": cookie,
+            "invitation": secret,
+            "device's password": own,
         }.items()
         if secret in server.log or secret in output
     ]

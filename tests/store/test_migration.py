@@ -84,7 +84,8 @@ def new(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[New]:
 
 
 def fill(metadata: Metadata) -> None:
-    """People, and two vaults with versions, a tombstone, conflicts, counters and a purge mark."""
+    """People with a device and invitations, and two vaults with versions, a tombstone, conflicts, counters and a purge
+    mark."""
     for name in ("me", "you"):
         metadata.add_user(name, f"$hash of {name}$")
     for name in ("notes", "other"):
@@ -92,6 +93,8 @@ def fill(metadata: Metadata) -> None:
         append(metadata, vault.id, ("a.md", "one"), ("Bücher/日記.md", "two"), ("a.md", "-"))
         metadata.set_purge_mark(vault.id, 5)
         metadata.transact(vault.id, dispute)
+        metadata.add_invitation(f"to {name}", "me", vault.id, 3600)
+    metadata.redeem("to notes", "laptop", "l" * 64)
 
 
 def dispute(tx: Transaction) -> None:
@@ -105,7 +108,7 @@ def contents(metadata: Metadata) -> object:
     vaults = metadata.vaults()
     logs = [metadata.changes(one.id, 0, 100_000) for one in vaults]
     disputes = [metadata.moving().conflicts(one.id, "", 1_000) for one in vaults]
-    return metadata.secret(), metadata.users(), vaults, logs, disputes
+    return metadata.secret(), metadata.users(), metadata.moving().invitations(), vaults, logs, disputes
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 
 from store import sqlite as backend
 from store import sqlite_log
-from store.base import Query, Totals, Transaction, Vault
+from store.base import Query, Totals, Transaction, User, Vault
 from store.errors import DiskFull, Unavailable
 from store.sqlite import SqliteMetadata
 from store.sqlite_schema import STEPS, upgrade
@@ -281,7 +281,10 @@ def test_a_database_of_the_first_schema_is_upgraded_with_all_it_has(
         db.execute("INSERT INTO vaults (key, name, epoch, clock, files) VALUES (7, 'notes', 'e', 12, 3)")
         db.execute("INSERT INTO members VALUES (7, 'me', 'owner')")
     db.close()
-    there = SqliteMetadata(tmp_path / "gobi.db").vault("notes")
+    metadata = SqliteMetadata(tmp_path / "gobi.db")
+    there = metadata.vault("notes")
+    assert metadata.users() == [User("me", "$hash$")]
+    metadata.add_device("me", "laptop", "l" * 64)
     assert there == Vault(f"{7:016x}", "notes", "e", 12, 0, {"me": "owner"}, files=3)
 
 

@@ -12,9 +12,10 @@ from argon2.low_level import Type
 
 from store.base import Gap, Message, Notice, PeopleChanged
 from store.bus import LocalBus
+from store.devices import Devices
 from store.errors import BadRequest, LastOwner, NameTaken, NotFound
 from store.sqlite import SqliteMetadata
-from store.users import MAX_PASSWORD, MOST_KNOWN, REMEMBERED_S, Users
+from store.users import MAX_PASSWORD, MOST_KNOWN, REMEMBERED_S, Identity, Users
 
 
 class Pool:
@@ -50,7 +51,7 @@ class House:
     def cost(self, name: str, password: str) -> tuple[bool, int]:
         """Whether the password is right, and how often argon2 was asked for it."""
         before = self.pool.hashings
-        return self.users.authenticate(name, password), self.pool.hashings - before
+        return self.users.authenticate(name, password) is not None, self.pool.hashings - before
 
 
 @pytest.fixture
@@ -276,8 +277,94 @@ def test_only_so_many_are_remembered_and_none_in_the_clear(house: House) -> None
     house.users.add("me", "secret")
     house.users.authenticate("me", "secret")
     for number in range(MOST_KNOWN):
-        house.users._remember(str(number).encode(), 0)
+        house.users._remember(str(number).encode(), Identity("me", None, "x"), 0)
     assert len(house.users._verified) == MOST_KNOWN
     assert not house.users.known("me", "secret"), "the oldest makes room"
     house.users.authenticate("me", "secret")
     assert all(b"secret" not in key for key in house.users._verified)
+
+
+# -- devices
+
+
+def test_a_devices_password_is_recognised_without_argon2_and_names_the_device(house: House) -> None:
+    house.ask_once()
+    house.users.add("me", "secret")
+    house.users.add("you", "secret")
+    devices = Devices(house.metadata)
+    laptop, phone = devices.add("me", "laptop"), devices.add("me", "phone")
+    for password, device in ((laptop, "laptop"), (phone, "phone")):
+        assert house.cost("me", password) == (True, 0)
+        who = house.users.authenticate("me", password)
+        assert who is not None
+        assert (who.user, who.device) == ("me", device)
+    own = house.users.authenticate("me", "secret")
+    assert own is not None
+    assert own.device is None
+
+
+def test_whatever_is_wrong_costs_the_same(house: House) -> None:
+    """Also what looks like a device's password, for users with devices and without, and for nobody."""
+    house.ask_once()
+    house.users.add("me", "secret")
+    house.users.add("you", "secret")
+    devices = Devices(house.metadata)
+    password = devices.add("me", "laptop")
+    revoked = devices.add("me", "phone")
+    devices.revoke("me", "phone")
+    stored = house.metadata.user("me")
+    assert stored is not None
+    for wrong in (revoked, stored.devices[0].hash, password.upper(), "wrong"):
+        assert house.cost("me", wrong) == (False, 1)
+    for name in ("you", "nobody"):
+        assert house.cost(name, password) == (False, 1)
+
+
+def test_a_revoked_device_is_out_at_once_here_and_within_half_a_minute_elsewhere(house: House) -> None:
+    house.users.add("me", "secret")
+    devices = Devices(house.metadata, house.bus)
+    laptop, phone = devices.add("me", "laptop"), devices.add("me", "phone")
+    deaf = Users(house.metadata, clock=lambda: house.now)
+    for one in (house.users, deaf):
+        assert one.authenticate("me", laptop)
+        assert one.authenticate("me", phone)
+    devices.revoke("me", "laptop")
+    assert not house.users.authenticate("me", laptop)
+    house.now += REMEMBERED_S
+    assert not deaf.authenticate("me", laptop)
+    for one in (house.users, deaf):
+        assert one.authenticate("me", phone)
+    with pytest.raises(NotFound, match="gobi user token list me"):
+        devices.revoke("me", "laptop")
+
+
+def test_a_changed_password_leaves_the_devices_alone_unless_it_is_to_take_them(house: House) -> None:
+    house.users.add("me", "secret")
+    devices = Devices(house.metadata)
+    laptop = devices.add("me", "laptop")
+    house.users.set_password("me", "other")
+    assert house.users.authenticate("me", laptop)
+    house.users.set_password("me", "third", revoke_devices=True)
+    assert not house.users.authenticate("me", laptop)
+    assert devices.of("me") == ()
+
+
+@pytest.mark.parametrize("name", ["", "x" * 65, "büro", "a\nb", ".", ".."])
+def test_a_device_needs_a_name_that_the_protocol_allows(house: House, name: str) -> None:
+    house.users.add("me", "secret")
+    with pytest.raises(BadRequest, match="cannot name a device"):
+        Devices(house.metadata).add("me", name)
+    with pytest.raises(NotFound):
+        Devices(house.metadata).add("nobody", "laptop")
+    assert Devices(house.metadata).of("me") == ()
+
+
+def test_generated_passwords_are_long_random_and_readable(house: House) -> None:
+    house.users.add("me", "secret")
+    made = {Devices(house.metadata).add("me", f"device {number}") for number in range(20)}
+    assert len(made) == 20
+    for one in made:
+        groups = one.split("-")
+        assert [len(group) for group in groups] == [4] * 8, "160 bits"
+        assert set("".join(groups)) <= set("abcdefghijklmnopqrstuvwxyz234567")
+        assert one not in repr(house.metadata.users())

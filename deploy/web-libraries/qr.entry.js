@@ -1,0 +1,2 @@
+// QR codes: which squares are dark.
+export { encode } from "uqr";

@@ -1,0 +1,157 @@
+"""People, their devices and invitations in MongoDB. A user's devices are in the user's document, which whoever signs in
+has read anyway. What changes any of them happens in a transaction that begins with `take_turn`, one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bson import Int64
+from pymongo.client_session import ClientSession
+from pymongo.errors import DuplicateKeyError
+
+from store import mongo_transaction as transaction
+from store.base import Device, Invitation, User
+from store.mongo_documents import Document, key_of, vault_of
+from store.mongo_schema import Mongo
+from store.people import check_may_invite, is_open, no_invitation, with_device, without_device
+from store.refusals import check_keeps_an_owner, no_user, not_in_vault, user_exists
+
+Now = Callable[[int], int]
+
+
+def user(db: Mongo, name: str, session: ClientSession | None = None) -> User | None:
+    found = db["users"].find_one({"_id": name}, session=session)
+    return user_of(found) if found else None
+
+
+def users(db: Mongo) -> list[User]:
+    return [user_of(one) for one in db["users"].find().sort("_id", 1)]
+
+
+def add(db: Mongo, name: str, password: str, session: ClientSession) -> None:
+    try:
+        db["users"].insert_one({"_id": name, "password": password}, session=session)
+    except DuplicateKeyError:
+        raise user_exists(name) from None
+
+
+def set_password(db: Mongo, name: str, password: str, session: ClientSession, *, revoke_devices: bool) -> None:
+    change: Document = {"password": password} | ({"devices": []} if revoke_devices else {})
+    if db["users"].update_one({"_id": name}, {"$set": change}, session=session).matched_count == 0:
+        raise no_user(name)
+    if revoke_devices:
+        db["invitations"].delete_many({"user": name}, session=session)
+
+
+def remove(db: Mongo, name: str, session: ClientSession) -> None:
+    for document in db["vaults"].find({"members.user": name}, session=session):
+        check_keeps_an_owner(vault_of(document), name)
+    db["vaults"].update_many({"members.user": name}, {"$pull": {"members": {"user": name}}}, session=session)
+    db["invitations"].delete_many({"user": name}, session=session)
+    if db["users"].delete_one({"_id": name}, session=session).deleted_count == 0:
+        raise no_user(name)
+
+
+# -- devices
+
+
+def add_device(db: Mongo, name: str, device: str, hash: str, now: Now, session: ClientSession) -> None:
+    owner = _require(db, name, session)
+    _set_devices(db, name, with_device(owner, Device(device, hash, _now(db, now, session))), session)
+
+
+def remove_device(db: Mongo, name: str, device: str, session: ClientSession) -> None:
+    _set_devices(db, name, without_device(_require(db, name, session), device), session)
+
+
+# -- invitations
+
+
+def invite(
+    db: Mongo, hash: str, name: str, vault_id: str, valid_s: int, now: Now, session: ClientSession
+) -> Invitation:
+    _require(db, name, session)
+    if _vault_name(db, vault_id, name, session) is None:
+        raise not_in_vault(name)
+    moment = _now(db, now, session)
+    db["invitations"].delete_many({"expires": {"$lte": Int64(moment)}}, session=session)
+    open_ones = db["invitations"].count_documents({"user": name, "password": None}, session=session)
+    check_may_invite(name, open_ones)
+    made = Invitation(hash, name, vault_id, moment + valid_s * 1_000_000)
+    db["invitations"].insert_one(invitation_document(made), session=session)
+    return made
+
+
+def redeem(db: Mongo, hash: str, device: str, password: str, now: Now, session: ClientSession) -> tuple[str, str]:
+    document = db["invitations"].find_one({"_id": hash}, session=session)
+    moment = _now(db, now, session)
+    found = invitation_of(document) if document else None
+    if found is None or found.expires <= moment:
+        raise no_invitation()
+    vault, owner = _vault_name(db, found.vault_id, found.user, session), user(db, found.user, session)
+    if vault is None or owner is None:
+        raise no_invitation()
+    if is_open(found, owner, device, password):
+        _set_devices(db, owner.name, with_device(owner, Device(device, password, moment)), session)
+        db["invitations"].update_one({"_id": hash}, {"$set": {"password": password}}, session=session)
+    return owner.name, vault
+
+
+def invitations(db: Mongo) -> list[Invitation]:
+    return [invitation_of(one) for one in db["invitations"].find().sort("_id", 1)]
+
+
+# -- as documents
+
+
+def user_document(one: User) -> Document:
+    return {"_id": one.name, "password": one.password, "devices": _devices(one.devices)}
+
+
+def user_of(document: Document) -> User:
+    rows = document.get("devices", ())  # none in a user whom an older gobi made
+    devices = tuple(Device(one["name"], one["hash"], int(one["added"])) for one in rows)
+    return User(document["_id"], document["password"], devices)
+
+
+def invitation_document(one: Invitation) -> Document:
+    return {
+        "_id": one.hash,
+        "user": one.user,
+        "vault": key_of(one.vault_id),
+        "expires": Int64(one.expires),
+        "password": one.password,
+    }
+
+
+def invitation_of(document: Document) -> Invitation:
+    vault_id = f"{document['vault']:016x}"
+    return Invitation(document["_id"], document["user"], vault_id, int(document["expires"]), document["password"])
+
+
+def _devices(devices: Sequence[Device]) -> list[Document]:
+    return [{"name": one.name, "hash": one.hash, "added": Int64(one.added)} for one in devices]
+
+
+def _set_devices(db: Mongo, name: str, devices: Sequence[Device], session: ClientSession) -> None:
+    db["users"].update_one({"_id": name}, {"$set": {"devices": _devices(devices)}}, session=session)
+
+
+def _require(db: Mongo, name: str, session: ClientSession) -> User:
+    found = user(db, name, session)
+    if found is None:
+        raise no_user(name)
+    return found
+
+
+def _vault_name(db: Mongo, vault_id: str, member: str, session: ClientSession) -> str | None:
+    there = {"_id": key_of(vault_id), "name": {"$exists": True}, "members.user": member}
+    found = db["vaults"].find_one(there, {"name": 1}, session=session)
+    return None if found is None else str(found["name"])
+
+
+def _now(db: Mongo, now: Now, session: ClientSession) -> int:
+    """The database's time in µs. What it is asked of is there: the turn that was taken wrote it."""
+    asking: list[Document] = [{"$match": transaction.MOVE}, {"$project": {"_id": 0, "now": "$$NOW"}}]
+    row = next(iter(db["meta"].aggregate(asking, session=session)))
+    return now(transaction.microseconds(row["now"]))

@@ -1,0 +1,132 @@
+"""People, their devices and invitations in the embedded database. A user's devices are a JSON list in the user's row,
+which whoever signs in has read anyway."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from store.base import Device, Invitation, User
+from store.people import check_may_invite, is_open, no_invitation, with_device, without_device
+from store.refusals import no_user, not_in_vault, user_exists
+
+_USER = "SELECT name, password, devices FROM users"
+_INVITATION = "SELECT hash, user, vault, expires, password FROM invitations"
+
+
+def add(db: sqlite3.Connection, name: str, password: str) -> None:
+    if db.execute("INSERT OR IGNORE INTO users (name, password) VALUES (?, ?)", (name, password)).rowcount == 0:
+        raise user_exists(name)
+
+
+def set_password(db: sqlite3.Connection, name: str, password: str, *, revoke_devices: bool) -> None:
+    if db.execute("UPDATE users SET password = ? WHERE name = ?", (password, name)).rowcount == 0:
+        raise no_user(name)
+    if revoke_devices:
+        _set_devices(db, name, ())
+        db.execute("DELETE FROM invitations WHERE user = ?", (name,))
+
+
+def remove(db: sqlite3.Connection, name: str) -> None:
+    for table in ("members", "invitations"):
+        db.execute(f"DELETE FROM {table} WHERE user = ?", (name,))
+    if db.execute("DELETE FROM users WHERE name = ?", (name,)).rowcount == 0:
+        raise no_user(name)
+
+
+def user(db: sqlite3.Connection, name: str) -> User | None:
+    row = db.execute(f"{_USER} WHERE name = ?", (name,)).fetchone()
+    return _user_of(row) if row else None
+
+
+def users(db: sqlite3.Connection) -> list[User]:
+    return [_user_of(row) for row in db.execute(f"{_USER} ORDER BY name")]
+
+
+def require(db: sqlite3.Connection, name: str) -> User:
+    """Raises NotFound."""
+    found = user(db, name)
+    if found is None:
+        raise no_user(name)
+    return found
+
+
+def insert(db: sqlite3.Connection, people: Iterable[User]) -> None:
+    rows = [(one.name, one.password, _devices_text(one.devices)) for one in people]
+    db.executemany("INSERT INTO users (name, password, devices) VALUES (?, ?, ?)", rows)
+
+
+# -- devices
+
+
+def add_device(db: sqlite3.Connection, name: str, device: Device) -> None:
+    _set_devices(db, name, with_device(require(db, name), device))
+
+
+def remove_device(db: sqlite3.Connection, name: str, device: str) -> None:
+    _set_devices(db, name, without_device(require(db, name), device))
+
+
+# -- invitations
+
+
+def invite(db: sqlite3.Connection, hash: str, name: str, vault_id: str, now: int, valid_s: int) -> Invitation:
+    require(db, name)
+    if _vault_name(db, vault_id, name) is None:
+        raise not_in_vault(name)
+    db.execute("DELETE FROM invitations WHERE expires <= ?", (now,))
+    counting = "SELECT count(*) FROM invitations WHERE user = ? AND password IS NULL"
+    check_may_invite(name, db.execute(counting, (name,)).fetchone()[0])
+    made = Invitation(hash, name, vault_id, now + valid_s * 1_000_000)
+    insert_invitations(db, [made])
+    return made
+
+
+def redeem(db: sqlite3.Connection, hash: str, device: Device) -> tuple[str, str]:
+    row = db.execute(f"{_INVITATION} WHERE hash = ?", (hash,)).fetchone()
+    found = _invitation_of(row) if row else None
+    if found is None or found.expires <= device.added:
+        raise no_invitation()
+    vault, owner = _vault_name(db, found.vault_id, found.user), user(db, found.user)
+    if vault is None or owner is None:
+        raise no_invitation()
+    if is_open(found, owner, device.name, device.hash):
+        _set_devices(db, owner.name, with_device(owner, device))
+        db.execute("UPDATE invitations SET password = ? WHERE hash = ?", (device.hash, hash))
+    return owner.name, vault
+
+
+def invitations(db: sqlite3.Connection) -> list[Invitation]:
+    return [_invitation_of(row) for row in db.execute(f"{_INVITATION} ORDER BY hash")]
+
+
+def insert_invitations(db: sqlite3.Connection, some: Iterable[Invitation]) -> None:
+    rows = [(one.hash, one.user, int(one.vault_id, 16), one.expires, one.password) for one in some]
+    db.executemany("INSERT INTO invitations (hash, user, vault, expires, password) VALUES (?, ?, ?, ?, ?)", rows)
+
+
+def _vault_name(db: sqlite3.Connection, vault_id: str, member: str) -> str | None:
+    row = db.execute(
+        "SELECT name FROM vaults JOIN members ON members.vault = vaults.key WHERE vaults.key = ? AND members.user = ?",
+        (int(vault_id, 16), member),
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _set_devices(db: sqlite3.Connection, name: str, devices: Sequence[Device]) -> None:
+    db.execute("UPDATE users SET devices = ? WHERE name = ?", (_devices_text(devices), name))
+
+
+def _devices_text(devices: Sequence[Device]) -> str:
+    return json.dumps([[one.name, one.hash, one.added] for one in devices])
+
+
+def _user_of(row: tuple[str, str | None, str]) -> User:
+    name, password, devices = row
+    return User(name, password, tuple(Device(*one) for one in json.loads(devices)))
+
+
+def _invitation_of(row: tuple[str, str, int, int, str | None]) -> Invitation:
+    hash, name, vault, expires, password = row
+    return Invitation(hash, name, f"{vault:016x}", expires, password)
