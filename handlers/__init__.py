@@ -19,6 +19,7 @@ from handlers.live.handshake import Live
 from handlers.live.pool import Limits, Pool
 from handlers.measures import Measures
 from handlers.metrics import Metrics, Routes
+from handlers.openapi.address import OpenApi
 from handlers.origin import Network
 from handlers.session import Session, Sessions
 from handlers.throttle import Throttle
@@ -109,6 +110,7 @@ def create_app(services: Services, options: Options) -> Application:
             resource.on_head = resource.on_get  # what Falcon sends then has no body
         app.add_route(address, resource)
 
+    # What is added here also gets an entry in openapi/operations.py.
     v1 = "/v1/vaults/{vault}"
     # fmt: off
     add("/",                                page.Page(pages))
@@ -116,6 +118,7 @@ def create_app(services: Services, options: Options) -> Application:
     add("/healthz",                         health.Alive())
     add("/readyz",                          health.Ready(s.metadata, s.bodies, s.bus, s.offload))
     add("/metrics",                         metrics)
+    add("/openapi.json",                    OpenApi())
     add("/v1/session",                      Session(sessions))
     add("/v1/vaults",                       vaults.Vaults(s.registry, s.reader))
     add(v1,                                 vaults.Vault(s.registry, s.reader, s.offload, options.quota))

@@ -22,7 +22,7 @@ from sync.paths import is_device
 
 log = logging.getLogger("gobi.auth")
 
-OPEN = ("/healthz", "/", "/metrics")  # and the page's own files; /metrics has rules of its own
+OPEN = ("/healthz", "/", "/metrics", "/openapi.json")  # and the page's own files; /metrics has rules of its own
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
