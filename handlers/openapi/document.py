@@ -53,9 +53,7 @@ class _Document:
             "components": {
                 "schemas": {name: _tidy(schema) for name, schema in self._schemas.items()},
                 "responses": self._responses,
-                "headers": {
-                    name: {"description": text, "schema": self.schema(shape)} for name, (shape, text) in HEADERS.items()
-                },
+                "headers": {name: self._header(name) | {"required": True} for name in HEADERS},
                 "securitySchemes": {
                     "basic": {"type": "http", "scheme": "basic"},
                     "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
@@ -123,7 +121,10 @@ class _Document:
     # -- answers
 
     def _reply(self, status: int, reply: Reply) -> Json:
-        made: Json = {"description": reply.description or HTTPStatus(status).phrase, "headers": _headers(reply.headers)}
+        made: Json = {
+            "description": reply.description or HTTPStatus(status).phrase,
+            "headers": self._headers(reply.headers),
+        }
         if reply.content_types:
             made["content"] = {kind: self._media(reply.shapes) for kind in reply.content_types}
         return made
@@ -137,10 +138,21 @@ class _Document:
                 schema["required"] = [CARRIES[codes[0]]]
             self._responses[name] = {
                 "description": "; ".join(f"`{code}`: {MEANING[code]}" for code in codes),
-                "headers": _headers(REFUSAL_HEADERS.get(status, ())),
+                "headers": self._headers(REFUSAL_HEADERS.get(status, ())),
                 "content": {"application/problem+json": {"schema": schema}},
             }
         return {"$ref": f"#/components/responses/{name}"}
+
+    def _headers(self, names: Iterable[str]) -> Json:
+        made: Json = {}
+        for name in ("X-Request-ID", *names):
+            always = name.removesuffix("?")
+            made[always] = {"$ref": f"#/components/headers/{name}"} if name == always else self._header(always)
+        return made
+
+    def _header(self, name: str) -> Json:
+        shape, text = HEADERS[name]
+        return {"description": text, "schema": self.schema(shape)}
 
     def _media(self, shapes: Sequence[type]) -> Json:
         schemas = [self.schema(shape) for shape in shapes]
@@ -152,10 +164,6 @@ class _Document:
 def _of_address(made: _Document, address: str) -> Json:
     names = [part.partition("}")[0] for part in address.split("{")[1:]]
     return {"parameters": [made.parameter(IN_ADDRESS[name]) for name in names]} if names else {}
-
-
-def _headers(names: Iterable[str]) -> Json:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-ID", *names)}
 
 
 def _types(operations: Iterable[Operation]) -> list[Any]:

@@ -43,7 +43,10 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A success: JSON of one of these shapes, or bytes of these types, or nothing; with these headers."""
+    """A success: JSON of one of these shapes, or bytes of these types, or nothing.
+
+    `headers`: names from `HEADERS`; `Name?` is not in every such answer.
+    """
 
     shapes: Sequence[type] = ()
     content_types: Sequence[str] = ()

@@ -38,11 +38,11 @@ from handlers.openapi.operation import (
 from handlers.shapes import Stamp
 
 V = "/v1/vaults/{vault}"
-FILE = ("ETag", "Last-Modified", "Gobi-Hash", "Gobi-Mtime", "Content-Disposition", "Accept-Ranges")
+FILE = ("ETag", "Last-Modified?", "Gobi-Hash", "Gobi-Mtime?", "Content-Disposition", "Accept-Ranges")
 DOWNLOAD = {
     200: Reply((), (ANY,), FILE, "The body."),
     206: Reply((), (ANY,), (*FILE, "Content-Range"), "The part of it that was asked for."),
-    304: Reply((), (), ("ETag", "Last-Modified"), "The client has it already."),
+    304: Reply((), (), ("ETag", "Last-Modified?"), "The client has it already."),
 }
 STORED = json(a.StoredVersion, headers=("ETag",))
 KEPT = Reply((), (), ("ETag", "Cache-Control"), "The client has it already.")
@@ -60,7 +60,7 @@ OPERATIONS = (
               [HELD], door="open", refusals="not-found"),
     Operation("GET", "/healthz", "getHealth", "Whether the process answers", {200: json(a.Health)}, door="open"),
     Operation("GET", "/readyz", "getReadiness", "Whether the server could do its work",
-              {200: json(a.Readiness), 503: json(a.Readiness, headers=("Retry-After",))}, door="user"),
+              {200: json(a.Readiness), 503: json(a.Readiness, headers=("Retry-After?",))}, door="user"),
     Operation("GET", "/metrics", "getMetrics", "What Prometheus reads",
               {200: Reply((), (metrics.CONTENT_TYPE.partition(";")[0],))}, door="open", refusals="not-found",
               description="For the server's own machine, and for the bearer of `GOBI_METRICS_TOKEN`."),
@@ -118,7 +118,7 @@ OPERATIONS = (
     Operation("GET", V + "/history/{path}", "listHistory", "A file's versions", {200: json(a.VersionList)},
               [BEFORE, LIMIT]),
     Operation("POST", V + "/restore", "restore", "Bring a version back, or undo what was changed since a moment",
-              {200: json(a.StoredVersion, a.Undone)}, [DEVICE],
+              {200: json(a.StoredVersion, a.Undone, headers=("ETag?",))}, [DEVICE],
               Body([history.RestoreRequest, history.UndoRequest]), door="write",
               refusals="bad-path bad-cursor cursor-expired path-taken purged conflict"),
     Operation("GET", V + "/log", "listLog", "Everybody's changes", {200: json(a.VersionList)},
@@ -136,7 +136,7 @@ OPERATIONS = (
               [DEVICE], Body([conflicts.ResolveRequest]), door="write", refusals="path-taken conflict quota"),
 
     Operation("GET", V + "/live", "openSocket", "A WebSocket that tells of changes as they happen",
-              {101: Reply(headers=("Upgrade", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol"))}, [CURSOR],
+              {101: Reply(headers=("Upgrade", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol?"))}, [CURSOR],
               refusals="cross-origin bad-cursor upgrade-required",
               description="Messages are JSON: docs/protocol.md, section 7."),
 )

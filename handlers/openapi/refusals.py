@@ -35,12 +35,12 @@ MEANING = {
     "quota": "no room in the vault",
 }
 HEADERS = {
-    401: ("WWW-Authenticate",),
+    401: ("WWW-Authenticate?",),
     405: ("Allow",),
     416: ("Content-Range",),
     426: ("Upgrade", "Sec-WebSocket-Version"),
     429: ("Retry-After",),
-    503: ("Retry-After",),
+    503: ("Retry-After?",),
 }
 # A field that is always there.
 CARRIES = {"conflict": "head", "path-taken": "version"}

@@ -118,7 +118,9 @@ def test_no_secret_is_ever_in_the_log(server: GobiServer, redis_server: Redis) -
     assert connection.getresponse().read()
     connection.request("GET", f"/metrics?token={token}", headers={"Authorization": f"Bearer {token}"})
     assert connection.getresponse().read()
-    connection.request("GET", f"/v1/nothing?password={PASSWORD.replace(' ', '%20')}", headers={"Authorization": f"Basic {basic}"})
+    connection.request(
+        "GET", f"/v1/nothing?password={PASSWORD.replace(' ', '%20')}", headers={"Authorization": f"Basic {basic}"}
+    )
     assert connection.getresponse().read()
     connection.close()
     assert ask(server, "GET", "/v1/vaults", password=guess)[0] == 401
