@@ -79,7 +79,7 @@ class Merge:
 
 
 class ResolveRequest(Struct):
-    keep: Annotated[str, Meta(extra_json_schema={"enum": KEEP})]
+    keep: Annotated[str, Meta(extra_json_schema={"enum": list(KEEP)})]
     head: Stamp
     candidate: Stamp | None = None
     text: str | None = None
