@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
 from handlers.openapi.document import document
 
 Json = dict[str, Any]
@@ -24,7 +22,7 @@ class Contract:
         self.document = _strict(made)
         self._addresses = sorted(self.document["paths"], key=lambda address: address.count("{"))
         self._patterns = {address: _pattern(address) for address in self._addresses}
-        self._validators: dict[str, Draft202012Validator] = {}
+        self._validators: dict[str, Any] = {}
 
     def operation(self, method: str, path: str) -> Json | None:
         """`path` is decoded and has no query."""
@@ -70,6 +68,8 @@ class Contract:
         return part
 
     def _fits(self, schema: Json, value: Any) -> None:
+        from jsonschema import Draft202012Validator
+
         key = json.dumps(schema)
         if key not in self._validators:
             self._validators[key] = Draft202012Validator(schema | {"components": self.document["components"]})
