@@ -136,7 +136,8 @@ OPERATIONS = (
               [DEVICE], Body([conflicts.ResolveRequest]), door="write", refusals="path-taken conflict quota"),
 
     Operation("GET", V + "/live", "openSocket", "A WebSocket that tells of changes as they happen",
-              {101: Reply(headers=("Upgrade", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol?"))}, [CURSOR],
+              {101: Reply(headers=("Upgrade", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol?"))},
+              [query("cursor", a.Cursor, "What the client has seen: what it missed is sent. Left out, nothing is.")],
               refusals="cross-origin bad-cursor upgrade-required",
               description="Messages are JSON: docs/protocol.md, section 7."),
 )

@@ -134,12 +134,13 @@ def use(folder: Path, id: str, guesses: int) -> None:
     place.site.metadata.close()
 
 
-@pytest.mark.parametrize("id", [one.id for one in OPERATIONS])
+# Elsewhere there is next to nothing to make up.
+@pytest.mark.parametrize("id", [one.id for one in OPERATIONS if "{vault}" in one.address])
 def test_made_up_requests_are_answered_as_declared(tmp_path: Path, id: str) -> None:
-    use(tmp_path, id, 15)
+    use(tmp_path, id, 5)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("id", [one.id for one in OPERATIONS])
 def test_very_many_made_up_requests_are_answered_as_declared(tmp_path: Path, id: str) -> None:
-    use(tmp_path, id, 1_000)
+    use(tmp_path, id, 500)
