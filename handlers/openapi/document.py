@@ -163,7 +163,8 @@ class _Document:
 
 def _of_address(made: _Document, address: str) -> Json:
     names = [part.partition("}")[0] for part in address.split("{")[1:]]
-    return {"parameters": [made.parameter(IN_ADDRESS[name]) for name in names]} if names else {}
+    parameters = [IN_ADDRESS.get(name) or Parameter("path", name, str, required=True) for name in names]
+    return {"parameters": [made.parameter(one) for one in parameters]} if names else {}
 
 
 def _types(operations: Iterable[Operation]) -> list[Any]:

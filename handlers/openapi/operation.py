@@ -92,7 +92,7 @@ NOTHING = Reply()
 
 EntityTag = Annotated[str, Meta(pattern=r'^"[0-9]{1,19}"$')]
 
-# What stands in braces in an address, wherever it does.
+# What stands in braces in an address, wherever it does; anything else there is just text.
 IN_ADDRESS = {
     one.name: one
     for one in (

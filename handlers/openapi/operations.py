@@ -108,7 +108,7 @@ OPERATIONS = (
               body=Body([changes.SyncRequest]), refusals="bad-path bad-cursor cursor-expired"),
     Operation("POST", V + "/push", "push", "Many changes in one request", {200: json(a.Pushed)},
               [ON_CONFLICT, DEVICE],
-              Body((), TAR, "`manifest.json` first, `{\"changes\": [Reported, …]}` of puts and deletes; then the bodies."),
+              Body((), TAR, "`manifest.json` first, `{\"changes\": [Reported, …]}` of puts and deletes; then bodies."),
               door="write", refusals="quota"),
     Operation("POST", V + "/pull", "pull", "Many bodies in one answer", {200: Reply((), (TAR,))},
               body=Body([bundles.PullRequest]), refusals="bad-path"),
