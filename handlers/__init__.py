@@ -118,7 +118,7 @@ def create_app(services: Services, options: Options) -> Application:
     add("/healthz",                         health.Alive())
     add("/readyz",                          health.Ready(s.metadata, s.bodies, s.bus, s.offload))
     add("/metrics",                         metrics)
-    add("/openapi.json",                    OpenApi())
+    add("/openapi.json",                    OpenApi(s.offload))
     add("/v1/session",                      Session(sessions))
     add("/v1/vaults",                       vaults.Vaults(s.registry, s.reader))
     add(v1,                                 vaults.Vault(s.registry, s.reader, s.offload, options.quota))

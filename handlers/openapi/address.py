@@ -8,13 +8,17 @@ import falcon
 
 from handlers import packed
 from handlers.packed import Packed
+from store.offload import Offload
 
 
 class OpenApi:
     """/openapi.json, made when it is first asked for: most servers are never asked."""
 
+    def __init__(self, offload: Offload) -> None:
+        self._offload = offload
+
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        packed.answer(req, resp, _document())
+        packed.answer(req, resp, self._offload(_document))
         resp.set_header("Cache-Control", "no-cache")
 
 
