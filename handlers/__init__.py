@@ -19,6 +19,7 @@ from handlers.live.handshake import Live
 from handlers.live.pool import Limits, Pool
 from handlers.measures import Measures
 from handlers.metrics import Metrics, Routes
+from handlers.openapi.address import OpenApi
 from handlers.origin import Network
 from handlers.session import Session, Sessions
 from handlers.throttle import Throttle
@@ -115,6 +116,7 @@ def create_app(services: Services, options: Options) -> Application:
             resource.on_head = resource.on_get  # what Falcon sends then has no body
         app.add_route(address, resource)
 
+    # What is added here also gets an entry in openapi/operations.py.
     v1 = "/v1/vaults/{vault}"
     # fmt: off
     add("/",                                page.Page(pages))
@@ -122,6 +124,7 @@ def create_app(services: Services, options: Options) -> Application:
     add("/healthz",                         health.Alive())
     add("/readyz",                          health.Ready(s.metadata, s.bodies, s.bus, s.offload))
     add("/metrics",                         metrics)
+    add("/openapi.json",                    OpenApi(s.offload))
     add("/v1/session",                      Session(sessions))
     add("/v1/devices",                      devices.Devices(s.devices))
     add("/v1/devices/{device:path}",        devices.Device(s.devices))

@@ -23,7 +23,7 @@ from sync.paths import is_device
 log = logging.getLogger("gobi.auth")
 
 # And the page's own files. /metrics and invitations have rules of their own.
-OPEN = ("/healthz", "/", "/metrics", invitations.REDEEM)
+OPEN = ("/healthz", "/", "/metrics", "/openapi.json", invitations.REDEEM)
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import falcon
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from handlers import caller, params, replies
 from handlers.bodies import read_json
@@ -13,7 +15,7 @@ from store.merging import Declined, Merging
 from store.offload import Offload
 from store.reader import Reader
 from store.registry import Registry
-from store.settle import Choice
+from store.settle import KEEP, Choice
 from store.vaults import Vaults
 
 
@@ -77,7 +79,7 @@ class Merge:
 
 
 class ResolveRequest(Struct):
-    keep: str
+    keep: Annotated[str, Meta(extra_json_schema={"enum": list(KEEP)})]
     head: Stamp
     candidate: Stamp | None = None
     text: str | None = None

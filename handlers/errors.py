@@ -79,6 +79,8 @@ def install(app: falcon.App[falcon.Request, falcon.Response]) -> None:
 def write(req: falcon.Request, resp: falcon.Response, problem: Problem) -> None:
     status = HTTPStatus(problem.status)
     resp.status = status
+    for name in resp.headers:  # what a handler said of an answer that did not come to be
+        resp.delete_header(name)
     for name, value in problem.headers.items():
         resp.set_header(name, value)
     resp.content_type = "application/problem+json"

@@ -6,13 +6,14 @@ an upgrade is seen at once. The page itself is asked about every time.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import falcon
+
+from handlers import packed
+from handlers.packed import Packed
 
 FOLDER = Path(__file__).parent / "web"
 TYPES = {
@@ -35,12 +36,6 @@ POLICY = (
 )
 
 
-class File(NamedTuple):
-    content_type: str
-    packed: bytes
-    tag: str
-
-
 class Pages:
     """The files, each kept packed from its first use on."""
 
@@ -57,14 +52,13 @@ class Pages:
         self.digest = digest.hexdigest()[:16]
         self._packed = cache(self._pack)
 
-    def file(self, name: str) -> File | None:
+    def file(self, name: str) -> Packed | None:
         path = self._names.get(name)
         return None if path is None else self._packed(path)  # what does not exist is not remembered
 
-    def _pack(self, path: Path) -> File:
+    def _pack(self, path: Path) -> Packed:
         content = path.read_bytes().replace(b"{web}", f"{PREFIX}{self.digest}".encode())
-        tag = f'W/"{hashlib.sha256(content).hexdigest()[:16]}"'
-        return File(TYPES[path.suffix], gzip.compress(content, mtime=0), tag)
+        return packed.pack(TYPES[path.suffix], content)
 
 
 class Page:
@@ -76,7 +70,7 @@ class Page:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         page = self._pages.file(PAGE)
         assert page is not None, "the page is part of the package"
-        _answer(req, resp, page)
+        packed.answer(req, resp, page)
         resp.set_header("Cache-Control", "no-cache")
         resp.set_header("Content-Security-Policy", POLICY)
         resp.set_header("Cross-Origin-Opener-Policy", "same-origin")
@@ -94,22 +88,8 @@ class Asset:
         found = self._pages.file(name) if name != PAGE else None  # that one never goes without its policy
         if found is None:
             raise falcon.HTTPNotFound
-        _answer(req, resp, found)
+        packed.answer(req, resp, found)
         # A page of before an upgrade, or another host's, gets what there is now but does not keep it.
         current = digest == self._pages.digest
         resp.set_header("Cache-Control", f"public, max-age={YEAR_S}, immutable" if current else "no-cache")
         resp.set_header("Cross-Origin-Resource-Policy", "same-origin")
-
-
-def _answer(req: falcon.Request, resp: falcon.Response, file: File) -> None:
-    resp.set_header("ETag", file.tag)
-    resp.set_header("Vary", "Accept-Encoding")
-    if req.get_header("If-None-Match") == file.tag:
-        resp.status = falcon.HTTP_304
-        return
-    resp.content_type = file.content_type
-    if "gzip" in (req.get_header("Accept-Encoding") or ""):
-        resp.set_header("Content-Encoding", "gzip")
-        resp.data = file.packed
-    else:
-        resp.data = gzip.decompress(file.packed)

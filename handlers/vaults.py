@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import falcon
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from handlers import caller, params, replies
 from handlers.bodies import read_json
 from handlers.problems import Problem
+from store.base import RANK
 from store.base import Vault as Stored
 from store.offload import Offload
 from store.reader import Reader
@@ -75,7 +78,7 @@ class Vault:
 
 
 class MemberRequest(Struct):
-    role: str
+    role: Annotated[str, Meta(extra_json_schema={"enum": list(RANK)})]
 
 
 class Member:

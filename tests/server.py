@@ -155,7 +155,7 @@ class GobiServer:
 
     @property
     def log(self) -> str:
-        return self.log_file.read_text()
+        return self.log_file.read_text() if self.log_file.exists() else ""
 
     def _take(self) -> subprocess.Popen[str]:
         assert self._process is not None, "it does not run"

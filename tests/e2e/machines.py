@@ -59,8 +59,9 @@ class Machine:
         with self.start(*arguments) as process:
             out, err = process.communicate(timeout=300)
         assert "Traceback" not in err, err
-        told = f"exit {process.returncode}, not {code}\n{out}\n{err}\nThe server's log:\n{self.server.log[-4_000:]}"
-        assert code is None or process.returncode == code, told
+        assert code is None or process.returncode == code, (
+            f"exit {process.returncode}, not {code}\n{out}\n{err}\nThe server's log:\n{self.server.log[-4_000:]}"
+        )
         return Run(process.returncode, out, err)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:

@@ -17,6 +17,7 @@ from gobi import create_app
 from ops.settings import Settings
 from store.bodies import DiskBodies
 from store.sqlite import SqliteMetadata
+from tests.handlers.contract import contract
 
 PASSWORD = "correct horse"
 # As cheap as argon2 gets: what it costs is not what these tests are about.
@@ -61,7 +62,7 @@ class Failing:
 
 
 class Person:
-    """Somebody who asks. Answers come back whatever their status."""
+    """Somebody who asks. Answers come back whatever their status, and are ones that /openapi.json declares."""
 
     def __init__(self, site: Site, name: str | None) -> None:
         self.app = TestApp(site.application)
@@ -72,11 +73,11 @@ class Person:
     def ask(self, method: str, url: str, body: Any = None, **headers: str) -> TestResponse:
         """`body`: bytes, or anything else as JSON. `If_Match="…"` is the header If-Match."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        if body is not None and not isinstance(body, bytes):
-            return self.app._gen_request(
-                method, url, params=json.dumps(body).encode(), headers=sent, expect_errors=True
-            )
-        return self.app._gen_request(method, url, params=body or b"", headers=sent, expect_errors=True)
+        params = json.dumps(body).encode() if body is not None and not isinstance(body, bytes) else body or b""
+        answer = self.app._gen_request(method, url, params=params, headers=sent, expect_errors=True)
+        path = answer.request.environ["PATH_INFO"]
+        contract().check(method, path, answer.status_int, answer.headers, answer.body)
+        return answer
 
     def get(self, url: str, **headers: str) -> TestResponse:
         return self.ask("GET", url, **headers)

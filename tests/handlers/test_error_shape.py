@@ -48,6 +48,16 @@ def test_good_answers_carry_a_request_id_too(me: Person) -> None:
     assert me.get("/v1/vaults").headers["X-Request-ID"]
 
 
+def test_a_refusal_says_nothing_of_the_file_that_it_does_not_send(site: Site) -> None:
+    site.me.put("a.md", b"text")
+    site.bodies.fail("open", store.BodyMissing("gone"))
+    for wanted, status in (("bytes=0-1", 500), ("bytes=9-", 416)):
+        answer = site.me.get(file("a.md"), Range=wanted)
+        assert answer.status_int == status
+        told = {name.lower() for name in answer.headers}
+        assert not told & {"etag", "last-modified", "gobi-hash", "content-disposition", "accept-ranges"}
+
+
 def test_a_refused_head_request_has_no_body(me: Person) -> None:
     answer = me.ask("HEAD", file("none.md"))
     assert (answer.status_int, answer.body) == (404, b"")
