@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from os import SEEK_END
 from typing import BinaryIO, NamedTuple
 
 from store.base import Bodies, Metadata, Query, Vault
+from store.bodies_verify import damaged, partly
 from store.bundles import bundle, bundle_size
 from store.errors import BadCursor, BadRequest, CursorExpired, NotFound, Purged
 from store.offload import Offload, inline
@@ -68,9 +70,20 @@ class Reader:
             raise unknown_version(vault, stamp)
         return found
 
-    def open(self, vault: Vault, hash: str) -> BinaryIO:
-        """A body, unbuffered. Raises BodyMissing."""
-        return self._offload(self._bodies.open, vault.id, hash)
+    def open(self, vault: Vault, hash: str, size: int | None = None, *, whole: bool = True) -> BinaryIO:
+        """A body, unbuffered, of which all is going to be read, or not.
+
+        Raises BodyMissing, also where it has another `size`; as may reading it.
+        """
+        file = self._offload(self._bodies.open, vault.id, hash)
+        if size is not None:
+            if file.seek(0, SEEK_END) != size:
+                file.close()
+                raise damaged(hash)
+            file.seek(0)
+        if not whole:
+            partly(file)
+        return file
 
     def listing(self, vault: Vault, prefix: str, after: str, limit: int) -> tuple[list[Version], str | None]:
         """Live heads by path in byte order, and the path to go on after (None at the end)."""

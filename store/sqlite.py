@@ -18,11 +18,13 @@ from functools import partial
 from typing import TypeVar
 
 from store import sqlite_log as log
+from store.aging import Aging
 from store.base import Query, Role, Transaction, User, Vault
 from store.errors import DiskFull, StoreError, Unavailable
 from store.moving import Moving, check_writable
 from store.offload import Offload, inline
 from store.refusals import check_keeps_an_owner, no_member, no_user, no_vault, user_exists, vault_exists
+from store.sqlite_aging import SqliteAging
 from store.sqlite_folders import folder
 from store.sqlite_moving import SqliteMoving, move_of
 from store.sqlite_schema import upgrade
@@ -139,6 +141,9 @@ class SqliteMetadata:
 
     def moving(self) -> Moving:
         return SqliteMoving(self._read, self._write_anyway)
+
+    def aging(self) -> Aging:
+        return SqliteAging(self._read, self._write, self._now)
 
     # -- people
 
