@@ -299,8 +299,9 @@ class Bodies(Protocol):
     def counted(self, vault_id: str, wanted: Iterable[tuple[str, int]]) -> set[str]:
         """Which of these (hash, size) the vault has whole and counts already. Only looks."""
 
-    def missing(self, vault_id: str, wanted: Iterable[tuple[str, int]]) -> set[str]:
-        """Which of these (hash, size) that something refers to are not there whole. Cheap: it reads none of them.
+    def missing(self, vault_id: str, wanted: Iterable[tuple[str, int]]) -> dict[str, int | None]:
+        """Which of these (hash, size) that something refers to are not there whole, each with the bytes that are there
+        (None: there is no such body). Cheap: it reads none of them.
 
         What the collector has in its trash is moved back. Never raises: what cannot be looked at is not known to be
         lost.

@@ -137,8 +137,8 @@ class DiskBodies:
                     found.add(digest)
         return found
 
-    def missing(self, vault_id: str, wanted: Iterable[tuple[str, int]]) -> set[str]:
-        lost: set[str] = set()
+    def missing(self, vault_id: str, wanted: Iterable[tuple[str, int]]) -> dict[str, int | None]:
+        lost: dict[str, int | None] = {}
         for digest, size in wanted:
             _, path = self._place(vault_id, digest)
             try:
@@ -146,7 +146,7 @@ class DiskBodies:
                 if there is None and bring_back(self._root, vault_id, digest, referenced=True):
                     there = _stat(path)
                 if there is None or there.st_size != size:
-                    lost.add(digest)
+                    lost[digest] = there.st_size if there is not None else None
             except OSError:
                 pass  # a disk that does not say: it is not known to be lost
         return lost

@@ -18,7 +18,7 @@ def confirm(bodies: Bodies, offload: Offload, vault_id: str, wanted: Collection[
     What is in the trash comes back. It has a week for that; where a body is gone all the same, whoever sent it may not
     believe that it is safe.
     """
-    lost = offload(bodies.missing, vault_id, wanted) if wanted else set()
+    lost = offload(bodies.missing, vault_id, wanted) if wanted else {}
     if lost:
         log.error("lost right after a commit, in vault %s: %s", vault_id, ", ".join(sorted(lost)))
         raise BodyMissing("the server has lost what was sent: send it again")
