@@ -8,9 +8,11 @@ import pytest
 
 from store.aging import Collected
 from store.bodies_guard import needing
+from store.collection import Collector, Limits
 from store.errors import CursorExpired, InUse, Misconfigured, Purged, WrongClock
 from sync.model import Cursor
 from tests.contract.backends import Backend
+from tests.contract.log import append
 from tests.contract.past import Past
 from tests.store.world import NAME, USER, World, change, parcel, sha256
 
@@ -111,21 +113,16 @@ def test_of_a_disputed_path_everything_stays_until_the_conflict_is_settled(past:
 
 
 def test_a_thousand_old_versions_go_in_many_transactions(past: Past) -> None:
-    """More than one page, of one path and of many."""
-    with past.days_ago(800) as world:
-        for number in range(620):
-            path = f"{number:03}" if number % 2 else "one"
-            there = world.head(path)
-            version = world.new(path, b"%d" % number, there.stamp if there else None)
-            if number % 2:
-                world.delete(path, version.stamp)
-    world.new("now", b"now")
-    past.grow_old()
-    done = past.collect()
-    assert (done.versions, done.tombstones, done.bodies) == (309 + 310, 310, 619)
-    assert world.files() == {"one": b"618", "now": b"now"}
+    """Of one path and of many, in an order in which none ever comes back to life."""
+    world = past.world
+    with past.days_ago(800):
+        for number in range(10):
+            paths = [f"{number}/{n:03}" for n in range(60)]
+            append(world.metadata, world.vault.id, *((path, "A") for path in paths), *[("one", f"{number}")] * 10)
+            append(world.metadata, world.vault.id, *((path, "-") for path in paths))
+    append(world.metadata, world.vault.id, ("now", "N"))
+    assert past.collect() == Collected(versions=600 + 99, tombstones=600)
     assert [version.path for version in world.log()] == ["one", "now"]
-    assert world.vault.stored == past.stored()
 
 
 # -- bodies
@@ -198,6 +195,30 @@ def test_an_upload_that_was_cut_off_leaves_nothing_and_miscounts_nothing(past: P
     assert past.collect() == Collected(bodies=2, bytes=11)
     assert not mark.exists()
     assert world.vault.stored == past.stored() == 1
+
+
+def test_what_is_thrown_away_while_it_is_committed_is_back_when_that_is_acknowledged(
+    past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, transact = past.world, past.world.metadata.transact
+
+    def after_a_collection(*arguments: object, **named: object) -> object:
+        for _ in Collector(world.metadata, str(past.root), Limits(365, grace_s=-60)).run():
+            pass
+        thrown.append(past.where(b"put"))
+        thrown.append(past.where(b"reused"))
+        return transact(*arguments, **named)  # type: ignore[arg-type]
+
+    thrown: list[str] = []
+    past.upload(b"reused")
+    monkeypatch.setattr(world.metadata, "transact", after_a_collection)
+    world.new("put", b"put")
+    assert past.where(b"put") == "place"
+    assert world.statuses(parcel([change("pushed", b"reused")])) == ["stored"]
+    assert past.where(b"reused") == "place"
+    monkeypatch.undo()
+    assert thrown == ["trash", "trash", "place", "trash"]
+    assert world.files() == {"put": b"put", "pushed": b"reused"}
 
 
 # -- vaults that are gone, and what is not gobi's
