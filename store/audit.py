@@ -14,6 +14,7 @@ from store import bodies_walk as walk
 from store.aging import Counters
 from store.base import Bodies, Metadata, Vault
 from store.bodies_aside import QUARANTINE, TRASH, place, quarantine
+from store.bodies_incoming import translated
 from store.bodies_verify import digest_of
 from store.references import PAGE, References
 from sync.model import Version
@@ -91,13 +92,14 @@ class Audit:
     def run(self) -> Iterator[Report]:
         """One report a vault; those without a vault that the database knows under their ids, and a last one under an
         empty name, for what belongs to none. Raises Unavailable."""
-        folders = walk.vault_ids(self._root)
-        vaults = self._metadata.vaults()
-        for vault in vaults:
-            yield self._vault(vault)
-        for vault_id in sorted(set(folders) - {vault.id for vault in vaults}):
-            yield self._look(Report(vault_id), vault_id, None, {})
-        yield Report("", strays=list(walk.strays(self._root)))
+        with translated():
+            folders = walk.vault_ids(self._root)
+            vaults = self._metadata.vaults()
+            for vault in vaults:
+                yield self._vault(vault)
+            for vault_id in sorted(set(folders) - {vault.id for vault in vaults}):
+                yield self._look(Report(vault_id), vault_id, None, {})
+            yield Report("", strays=list(walk.strays(self._root)))
 
     def _vault(self, vault: Vault) -> Report:
         report = Report(vault.name)

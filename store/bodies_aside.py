@@ -54,10 +54,11 @@ def bring_back(root: str, vault_id: str, digest: str, *, referenced: bool = Fals
     return True
 
 
-def put_into_trash(root: str, vault_id: str, digest: str, youngest: float) -> bool:
+def put_into_trash(root: str, vault_id: str, digest: str, youngest: float, *, mark: bool) -> bool:
     """False where it is gone, or was touched since the moment `youngest` (seconds). Raises OSError.
 
-    Marked first: whoever wants it again from now on has it counted as new. Its time becomes that of being trashed.
+    `mark`: as forsaken, before it goes, so that whoever wants it again has it counted as new. Its time becomes that of
+    being trashed.
     """
     path, trashed = place(root, vault_id, digest), trash_place(root, vault_id, digest)
     make_folder(os.path.dirname(trashed))
@@ -65,7 +66,8 @@ def put_into_trash(root: str, vault_id: str, digest: str, youngest: float) -> bo
         if os.stat(path).st_mtime > youngest:
             return False
         unlink(trashed)  # an older copy; renaming over another name of the same file would do nothing
-        os.close(os.open(path + FORSAKEN, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        if mark:
+            os.close(os.open(path + FORSAKEN, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         os.utime(path)
         os.rename(path, trashed)
     except FileNotFoundError:

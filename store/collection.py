@@ -23,6 +23,7 @@ from store.aging import Collected, Counters
 from store.base import Metadata, Vault
 from store.bodies_aside import FORSAKEN, TRASH, bring_back, place, put_into_trash, trash_place, unlink
 from store.bodies_guard import collecting, removing
+from store.bodies_incoming import translated
 from store.bodies_walk import Found
 from store.collection_checks import check_clock, check_vaults
 from store.expiry import expired
@@ -76,7 +77,7 @@ class Collector:
         `force`: work although the time is doubtful, where the database has none of its own. Raises WrongClock,
         Misconfigured, InUse, Unavailable.
         """
-        with collecting(self._root):
+        with translated(), collecting(self._root):
             with removing(self._root):
                 pass  # rather now than with half of it done
             yield from self._run(force)
@@ -178,7 +179,7 @@ class Collector:
         bodies = size = 0
         with removing(self._root):
             for one in old:
-                if put_into_trash(self._root, vault_id, one.digest, youngest):
+                if put_into_trash(self._root, vault_id, one.digest, youngest, mark=references is not None):
                     bodies += 1
                     size += one.size
             self._clear_marks(vault_id, there, references, youngest)
