@@ -16,6 +16,8 @@ from sync.model import Action, Change, Conflict, Cursor, Json, Version
 from sync.plan import Facts, plan
 
 _ARCHIVE_PAGE = 1_000
+# The least that anything is kept is a day.
+LONG_AWAY_US = 12 * 3600 * 1_000_000
 
 
 class Page(NamedTuple):
@@ -120,6 +122,8 @@ class Reader:
             page, position = self._metadata.listing(vault.id, at=cursor.stamp, after=cursor.position, limit=limit)
             return Page(page, Cursor(cursor.epoch, cursor.stamp, position), position is not None)
         page = self._metadata.changes(vault.id, cursor.stamp, limit)
+        if vault.clock - cursor.stamp > LONG_AWAY_US:
+            self._check_again(vault, cursor)
         stamp = page[-1].stamp if page else cursor.stamp
         return Page(page, Cursor(vault.epoch, stamp), len(page) == limit and stamp != vault.clock)
 
@@ -155,6 +159,13 @@ class Reader:
             known = self._metadata.has_stamp(vault.id, cursor.stamp)
         if not known:
             raise CursorExpired('the cursor is no good any more: sync again from "0"')
+
+    def _check_again(self, vault: Vault, cursor: Cursor) -> None:
+        """What was just read may lack what a collection took out of it since the vault was looked up: a deletion, of
+        which its device would never hear. The mark is raised before anything goes. Raises CursorExpired."""
+        now = self._metadata.vault(vault.name)
+        if now is not None and now.id == vault.id:
+            self.check(now, cursor)
 
     # -- older versions
 
@@ -208,8 +219,15 @@ class Reader:
         after: str | None = ""
         while after is not None:
             page = self._metadata.live(vault.id, at=moment, after=after, limit=_ARCHIVE_PAGE)
+            self._check_moment(vault, moment)
             yield from page
             after = page[-1].path if len(page) == _ARCHIVE_PAGE else None
+
+    def _check_moment(self, vault: Vault, moment: int) -> None:
+        """As `_check_again`, for what stood at a moment. Raises Purged: an archive that is cut off is no archive."""
+        now = self._metadata.vault(vault.name) if vault.clock - moment > LONG_AWAY_US else None
+        if now is not None and now.id == vault.id and moment < now.purge_mark:
+            raise Purged("what stood then was purged: its time to be kept was over")
 
     # -- conflicts
 

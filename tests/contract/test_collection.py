@@ -92,6 +92,33 @@ def test_what_stood_at_any_moment_from_the_purge_mark_on_is_still_known(past: Pa
     assert [one.path for one in page.changes] == ["c"]
 
 
+@pytest.mark.parametrize("what", ["changes", "archive"])
+def test_a_collection_in_the_middle_of_reading_old_things_leaves_nothing_out_unnoticed(
+    past: Past, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    with past.days_ago(800) as world:
+        a, _ = world.new("a", b"a1"), world.new("b", b"b1")
+    with past.days_ago(700) as world:
+        world.delete("a", a.stamp)
+    world.new("now", b"now")
+    vault = world.vault
+    method = "changes" if what == "changes" else "live"
+    original = getattr(world.metadata, method)
+
+    def collected_first(*arguments: object, **named: object) -> object:
+        monkeypatch.undo()
+        past.collect()
+        return original(*arguments, **named)
+
+    monkeypatch.setattr(world.metadata, method, collected_first)
+    if what == "changes":
+        with pytest.raises(CursorExpired):
+            world.reader.changes(vault, Cursor(vault.epoch, a.stamp), 10)
+    else:
+        with pytest.raises(Purged):
+            list(world.reader.archive(vault, a.stamp))
+
+
 def test_of_a_disputed_path_everything_stays_until_the_conflict_is_settled(past: Past) -> None:
     with past.days_ago(800) as world:
         base = world.new("a", b"base")
