@@ -85,6 +85,9 @@ def test_what_is_lost_is_told_version_by_version_and_whoever_sends_it_heals_it(p
     world.keep("a", b"of the phone", world.metadata.open_conflicts(before.id)[0].base)
     assert list(lost_of(world)) == []
     assert world.vault == before
+    for body in (b"aa", b"a", b"of the phone"):
+        world.new(f"again/{len(body)}", body)
+    assert world.vault.stored == before.stored
     assert audit(past, deep=True).counters is None
     past.grow_old()
     past.collect()

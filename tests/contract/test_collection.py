@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from store.aging import Collected
+from store.bodies_aside import put_into_trash
 from store.bodies_guard import needing
 from store.collection import Collector, Limits
 from store.errors import CursorExpired, InUse, Misconfigured, Purged, WrongClock
@@ -246,6 +248,23 @@ def test_what_is_thrown_away_while_it_is_committed_is_back_when_that_is_acknowle
     monkeypatch.undo()
     assert thrown == ["trash", "trash", "place", "trash"]
     assert world.files() == {"put": b"put", "pushed": b"reused"}
+
+
+def test_what_is_committed_on_a_body_that_is_just_about_to_go_finds_it_in_its_place(
+    past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second look: whoever committed has looked before it went, and will not look again."""
+    world = past.world
+    past.upload(b"body")
+
+    def after_a_commit(*arguments: Any, **named: Any) -> bool:
+        world.new("a", b"body")
+        return put_into_trash(*arguments, **named)
+
+    monkeypatch.setattr("store.collection.put_into_trash", after_a_commit)
+    *_, (_, total) = Collector(world.metadata, str(past.root), Limits(365, grace_s=-60)).run()
+    assert (total.bodies, total.restored) == (1, 1)
+    assert past.where(b"body") == "place"
 
 
 # -- vaults that are gone, and what is not gobi's
