@@ -277,6 +277,9 @@ class Reader:
         candidate = conflict.candidate(number) if number is not None or side == "client" else None
         if candidate is None:
             raise NotFound("a conflict's sides are base, server, client, and its candidates' numbers")
+        body = (candidate.hash, candidate.size)
+        if not conflict.open and self._offload(self._bodies.missing, vault.id, [body]):
+            raise Purged("that side was purged: the conflict was settled long ago")
         return Side(candidate.hash, candidate.size, conflict.path, candidate.mtime)
 
 

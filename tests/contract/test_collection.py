@@ -139,6 +139,9 @@ def test_of_a_disputed_path_everything_stays_until_the_conflict_is_settled(past:
     past.grow_old()
     assert past.collect() == Collected(versions=1, bodies=1, bytes=4, removed=1, removed_bytes=2)
     assert texts(world, "a") == [b"server", b"client's", b"server"]
+    past.place(b"client's").unlink()  # as a collection will in a year
+    with pytest.raises(Purged, match="settled"):
+        world.reader.conflict_side(world.vault, conflict.id, "1")
 
 
 def test_a_thousand_old_versions_go_in_many_transactions(past: Past) -> None:
