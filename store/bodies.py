@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from store.base import Received
-from store.bodies_aside import FORSAKEN, NO_LINK, TRASH, bring_back, place, quarantine
+from store.bodies_aside import FORSAKEN, TRASH, bring_back, place, quarantine
 from store.bodies_incoming import DiskIncoming, remove, translated
 from store.bodies_verify import Verified
 from store.errors import BodyMissing, Unavailable
@@ -33,6 +33,9 @@ log = logging.getLogger("gobi.bodies")
 LEFTOVER_S = 24 * 3600
 # The vault's count of stored bytes leaves out a body with FORSAKEN beside it. Whoever removes that has the body counted
 # again, and of several at the same moment only one can.
+
+# The name is taken; or the file system has no hard links, or no more for this file.
+_NO_LINK = (errno.EEXIST, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK)
 
 # The collector may take a body to the trash once while somebody reuses it: its decision is older than their touch.
 _TRIES = 3
@@ -239,7 +242,7 @@ def _name(received: Received, path: str) -> bool:
     try:
         os.link(received.temporary, path)
     except OSError as error:
-        if error.errno not in (errno.EEXIST, *NO_LINK):
+        if error.errno not in _NO_LINK:
             raise
         there = _stat(path)
         # Over what is there: equal bytes, and what was just flushed may heal a damaged file.

@@ -6,15 +6,12 @@ one place or the other whenever the process is killed, or the power goes.
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 
 TRASH, QUARANTINE = "trash", "quarantine"
 # Beside a body of which no version came, or which was put into the trash: see store/bodies.py.
 FORSAKEN = ".forsaken"
-# The file system has no hard links, or no more for this file.
-NO_LINK = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK)
 
 
 def place(root: str, vault_id: str, digest: str) -> str:
@@ -28,27 +25,16 @@ def trash_place(root: str, vault_id: str, digest: str) -> str:
 def bring_back(root: str, vault_id: str, digest: str, *, referenced: bool = False) -> bool:
     """Moves a body from the trash to its place. Whether there is one in its place then. Raises OSError.
 
-    What is in its place is never replaced. `referenced`: something names it, so that it is not forsaken.
+    `referenced`: something names it, so that it is not forsaken.
     """
     path, trashed = place(root, vault_id, digest), trash_place(root, vault_id, digest)
-    if not os.path.lexists(trashed):  # as nearly always
+    if not os.path.lexists(trashed) or os.path.lexists(path):  # as nearly always
         return os.path.lexists(path)
     try:
-        os.link(trashed, path)
+        # In one step: of two names, one at a time, the wrong one could be removed by who was interrupted in between.
+        os.rename(trashed, path)
     except FileNotFoundError:
         return os.path.lexists(path)  # somebody else was faster
-    except FileExistsError:
-        return True
-    except OSError as error:
-        if error.errno not in NO_LINK:
-            raise
-        if os.path.lexists(path):
-            return True
-        try:
-            os.rename(trashed, path)
-        except FileNotFoundError:
-            return os.path.lexists(path)
-    unlink(trashed)
     if referenced:
         unlink(path + FORSAKEN)
     return True
@@ -65,7 +51,6 @@ def put_into_trash(root: str, vault_id: str, digest: str, youngest: float, *, ma
     try:
         if os.stat(path).st_mtime > youngest:
             return False
-        unlink(trashed)  # an older copy; renaming over another name of the same file would do nothing
         if mark:
             os.close(os.open(path + FORSAKEN, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         os.utime(path)

@@ -22,10 +22,10 @@ from store import bodies_walk as walk
 from store.aging import Collected, Counters
 from store.base import Metadata, Vault
 from store.bodies_aside import FORSAKEN, TRASH, bring_back, place, put_into_trash, trash_place, unlink
-from store.bodies_guard import collecting, removing
+from store.bodies_guard import COLLECTING, collecting, removing
 from store.bodies_incoming import translated
 from store.bodies_walk import Found
-from store.collection_checks import check_clock, check_vaults
+from store.collection_checks import check_clock, check_disk_clock, check_vaults
 from store.expiry import expired
 from store.references import References
 
@@ -80,6 +80,7 @@ class Collector:
         with translated(), collecting(self._root):
             with removing(self._root):
                 pass  # rather now than with half of it done
+            check_disk_clock(f"{self._root}/{COLLECTING}", self._now())
             yield from self._run(force)
 
     def _run(self, force: bool) -> Iterator[tuple[str, Collected]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Sequence
 
 from store.aging import Aging
@@ -45,6 +46,18 @@ def check_clock(aging: Aging, vaults: Sequence[Vault], host_s: float, force: boo
             f"by this machine's clock nothing was changed or collected for {span((clock.now - seen) / 1e6)}. That may "
             f"be the clock's fault, so nothing is removed: if it is wrong, {_ADVICE}; if it is right, try again with "
             "--force"
+        )
+
+
+def check_disk_clock(file: str, host_s: float) -> None:
+    """Whoever dates the files, perhaps another machine: a body would look older than it is. Raises WrongClock."""
+    os.utime(file)
+    apart = os.stat(file).st_mtime - host_s
+    if abs(apart) > MOST_APART_S:
+        where = "ahead of" if apart > 0 else "behind"
+        raise WrongClock(
+            f"the files' clock is {span(abs(apart))} {where} this machine's, and nothing is removed by a time that may "
+            "be wrong: set the clock of the machine that has the disk, then try again"
         )
 
 

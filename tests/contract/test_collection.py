@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -348,3 +350,13 @@ def test_by_a_clock_that_is_a_year_off_nothing_goes(past: Past, days: int) -> No
         past.collect()
     assert past.everything() == before
     assert past.collect() == Collected(versions=1, bodies=1, bytes=3)
+
+
+def test_by_files_that_are_dated_by_another_clock_nothing_goes(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk of another machine, by whose time a body of today would be two days old."""
+    past.upload(b"body")
+    before, utime = past.files(), os.utime
+    monkeypatch.setattr(os, "utime", lambda path, *_: utime(path, (time.time() - 2 * 86_400,) * 2))
+    with pytest.raises(WrongClock, match="files' clock"):
+        past.collect(force=True)
+    assert past.files() == before
