@@ -29,6 +29,8 @@ SERVER_COMMANDS = {
     "invite": ("ops.invite:invite", "A one-time code that connects a machine."),
     "vault": ("ops.vaults:vault", "Vaults: list, create, remove."),
     "migrate": ("ops.migrate:migrate", "Move the metadata between SQLite and MongoDB."),
+    "gc": ("ops.collect:collect", "Remove old versions and what nothing refers to."),
+    "check": ("ops.check:check", "Compare the metadata with the bodies."),
     "doctor": ("ops.doctor:doctor", "Look at everything that a server needs."),
 }
 CLIENT_COMMANDS = {

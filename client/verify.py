@@ -140,7 +140,7 @@ class _Comparison:
         except ServerAway:
             self._transport.vault()  # raises the same where it is not this bundle but the network
         except ServerRefused as no:
-            if no.status != 404:
+            if no.status != 404 and no.status < 500:  # 500: one of them is damaged there
                 raise
         for head in bundle[done:]:
             self._get(head)

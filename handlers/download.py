@@ -80,10 +80,11 @@ class Download:
         if span is not None:
             resp.status = falcon.HTTP_206
             resp.set_header("Content-Range", f"bytes {span.start}-{span.start + span.length - 1}/{body.size}")
+        whole = span is None
         span = span or Span(0, body.size)
         resp.set_header("Content-Length", str(span.length))
         if req.method == "GET":
-            resp.stream = Pieces(self._reader.open(vault, body.hash), span, self._offload)
+            resp.stream = Pieces(self._reader.open(vault, body.hash, body.size, whole=whole), span, self._offload)
 
 
 class Pieces:

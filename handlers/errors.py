@@ -39,7 +39,9 @@ CODES: dict[type[Exception], str] = {
     store.MetadataFull: "metadata-full",
     store.QuotaExceeded: "quota",
     store.Unavailable: "store-unavailable",
+    store.InUse: "store-unavailable",
     store.Misconfigured: "store-unavailable",
+    store.WrongClock: "store-unavailable",
     store.BodyMissing: "internal",
     store.StoreError: "internal",
 }

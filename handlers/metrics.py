@@ -16,6 +16,7 @@ from handlers.measures import Measures
 from handlers.origin import Network, client_address
 from handlers.problems import Problem
 from store import log_context
+from store.aging import Collected
 from store.base import Metadata, Vault
 from store.errors import StoreError
 from store.offload import Offload
@@ -31,6 +32,16 @@ VAULT: tuple[tuple[str, str, Callable[[Vault], int]], ...] = (
     ("bytes", "Their sizes.", lambda vault: vault.bytes),
     ("stored_bytes", "What is stored, history included.", lambda vault: vault.stored),
     ("open_conflicts", "Conflicts that nobody has settled.", lambda vault: vault.conflicts),
+)
+# The same of the last collection, gobi_collection_...
+COLLECTION: tuple[tuple[str, str, Callable[[Collected], float]], ...] = (
+    ("timestamp_seconds", "When the last collection ended.", lambda one: one.at / 1e6),
+    ("versions", "Versions that it took out of logs.", lambda one: one.versions),
+    ("tombstones", "Deletions that it took out of logs.", lambda one: one.tombstones),
+    ("bodies", "Bodies that it put into the trash.", lambda one: one.bodies),
+    ("bytes", "Their sizes.", lambda one: one.bytes),
+    ("removed_bodies", "Bodies that it removed from the trash.", lambda one: one.removed),
+    ("removed_bytes", "Their sizes.", lambda one: one.removed_bytes),
 )
 
 
@@ -54,6 +65,7 @@ class Metrics:
         self._trusted = trusted_proxies
         self._clock = clock
         self._vaults: list[Vault] = []
+        self._collected: Collected | None = None
         self._read_at: float | None = None
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -61,7 +73,8 @@ class Metrics:
             raise Problem("not-found", "there is nothing at this address")
         self._measures.look()
         resp.content_type = CONTENT_TYPE
-        resp.data = self._offload(self._measures.text, Looked(self._known_vaults(), _memory()))
+        vaults = self._known_vaults()
+        resp.data = self._offload(self._measures.text, Looked(vaults, _memory(), self._collected))
 
     def _has_token(self, req: falcon.Request) -> bool:
         scheme, _, given = (req.get_header("Authorization") or "").partition(" ")
@@ -83,6 +96,7 @@ class Metrics:
         if self._read_at is None or now - self._read_at >= KEPT_S:
             try:
                 self._vaults = self._metadata.vaults()
+                self._collected = self._metadata.aging().last_collection()
                 self._read_at = now
             except StoreError:  # whoever looks for what is wrong needs the rest
                 return []
@@ -103,9 +117,10 @@ class Routes:
 class Looked:
     """A collector of what is looked up when it is asked for."""
 
-    def __init__(self, vaults: Sequence[Vault], memory: dict[str, int]) -> None:
+    def __init__(self, vaults: Sequence[Vault], memory: dict[str, int], collected: Collected | None = None) -> None:
         self._vaults = vaults
         self._memory = memory
+        self._collected = collected
 
     def collect(self) -> Iterator[Any]:
         from prometheus_client.core import GaugeMetricFamily
@@ -114,6 +129,11 @@ class Looked:
             family: Any = GaugeMetricFamily(f"gobi_vault_{name}", text, labels=["vault"])
             for vault in self._vaults:
                 family.add_metric([vault.name], value(vault))
+            yield family
+        for name, text, number in COLLECTION:
+            family = GaugeMetricFamily(f"gobi_collection_{name}", text)
+            if self._collected is not None:
+                family.add_metric([], number(self._collected))
             yield family
         family = GaugeMetricFamily("gobi_memory_bytes", "PSS: what is shared counts once.", labels=["process"])
         for process, amount in self._memory.items():

@@ -14,11 +14,11 @@ import click
 from ops.settings import Settings, SettingsError, load
 from ops.storage import become_owner, open_bus, open_metadata, prepare_folder
 from store.base import Bus, Metadata
-from store.errors import Full, Misconfigured, StoreError, Unavailable
+from store.errors import Full, InUse, Misconfigured, StoreError, Unavailable, WrongClock
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-REFUSED, OUT_OF_REACH = 2, 69
+NEEDS_A_PERSON, REFUSED, OUT_OF_REACH, LATER = 1, 2, 69, 75
 
 
 class Refusal(Exception):
@@ -42,6 +42,10 @@ class ServerCommand(click.Command):
 def _exit_code(error: StoreError) -> int:
     if isinstance(error, Misconfigured):
         return SettingsError.exit_code
+    if isinstance(error, WrongClock):
+        return NEEDS_A_PERSON
+    if isinstance(error, InUse):
+        return LATER
     return OUT_OF_REACH if isinstance(error, Unavailable | Full) else REFUSED
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, Protocol, TypeVar
 
+from store.aging import Aging
 from store.moving import Moving
 from sync.model import Conflict, Version
 from sync.plan import Facts
@@ -29,7 +30,8 @@ class Vault:
     """A vault as it stood at one moment.
 
     `id` is internal and never reused: a vault made again under the name is another vault. `clock` is the stamp of
-    the last version ever committed (0: none), `purge_mark` the highest stamp ever purged. `files` and `bytes` count
+    the last version ever committed (0: none), `purge_mark` the moment from which on all is known that ever stood: no
+    version above it was purged, nor one that was the newest of its path at or after it. `files` and `bytes` count
     live files; `stored` the bytes of all bodies kept, each once. `auto_merge`: a conflict is settled by merging
     where that leaves no doubt.
     """
@@ -154,6 +156,9 @@ class Metadata(Protocol):
 
     def moving(self) -> Moving:
         """Its part in a move to another database. While that goes on, whatever writes raises Unavailable."""
+
+    def aging(self) -> Aging:
+        """What the collector needs: the database's time, and what is taken out of logs."""
 
     # -- people
 
@@ -343,8 +348,17 @@ class Bodies(Protocol):
     def counted(self, vault_id: str, wanted: Iterable[tuple[str, int]]) -> set[str]:
         """Which of these (hash, size) the vault has whole and counts already. Only looks."""
 
+    def missing(self, vault_id: str, wanted: Iterable[tuple[str, int]]) -> dict[str, int | None]:
+        """Which of these (hash, size) that something refers to are not there whole, each with the bytes that are there
+        (None: there is no such body). Cheap: it reads none of them.
+
+        What the collector has in its trash is moved back. Never raises: what cannot be looked at is not known to be
+        lost.
+        """
+
     def open(self, vault_id: str, hash: str) -> BinaryIO:
-        """Raises BodyMissing."""
+        """Raises BodyMissing, also where it turns out that the body is damaged: then or while it is read, before the
+        last of it (store/bodies_verify.py). Where blocking is allowed, as is reading."""
 
     def discard(self, received: Iterable[Received]) -> None: ...
 

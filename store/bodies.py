@@ -2,38 +2,43 @@
 
 A body gets its name only after its bytes were flushed: named earlier, a file that a power cut emptied would pass for
 a good one ever after. Temporary files lie in `<root>/tmp`, on the same file system. Beside a body of which no version
-came lies an empty file, `cdef….forsaken`.
+came, or none is left, lies an empty file, `cdef….forsaken`. Whoever misses a body looks into the trash
+(bodies_aside.py) before saying so.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import itertools
+import logging
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
 from store.base import Received
-from store.errors import BodyMissing, DiskFull, TooLarge, Unavailable
+from store.bodies_aside import FORSAKEN, TRASH, bring_back, place, quarantine
+from store.bodies_incoming import DiskIncoming, remove, translated
+from store.bodies_verify import Verified
+from store.errors import BodyMissing, Unavailable
 from store.flush import flush_files
+
+log = logging.getLogger("gobi.bodies")
 
 # Longer than any upload can take: its reads have a deadline, and one request has a size limit.
 LEFTOVER_S = 24 * 3600
-# Flushing along the way keeps the last flush of a large upload short.
-FLUSH_EVERY = 32 << 20
-
-# The vault's count of stored bytes leaves out a body with this beside it. Whoever removes it has the body counted
+# The vault's count of stored bytes leaves out a body with FORSAKEN beside it. Whoever removes that has the body counted
 # again, and of several at the same moment only one can.
-_FORSAKEN = ".forsaken"
 
 # The name is taken; or the file system has no hard links, or no more for this file.
 _NO_LINK = (errno.EEXIST, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK)
+
+# The collector may take a body to the trash once while somebody reuses it: its decision is older than their touch.
+_TRIES = 3
 
 
 class DiskBodies:
@@ -46,7 +51,8 @@ class DiskBodies:
         # Unlike that of any other process, and of this one before a restart.
         self._prefix = secrets.token_hex(8)
         self._count = itertools.count()
-        with _translated():
+        self._verified = Verified(self._put_aside)
+        with translated():
             if not os.path.isdir(self._temporary):
                 _make_folders(self._root, self._temporary)
                 flush_files([self._root, os.path.dirname(os.path.abspath(self._root))], on=self._root)
@@ -57,7 +63,7 @@ class DiskBodies:
     def keep(self, vault_id: str, received: Sequence[Received]) -> set[str]:
         new: set[str] = set()
         try:
-            with _translated():
+            with translated():
                 self._keep(vault_id, received, new)
         except BaseException:
             self.discard(received)
@@ -71,6 +77,7 @@ class DiskBodies:
         for one in received:
             folder, path = self._place(vault_id, one.hash)
             folders |= self._make_folder(folder)
+            bring_back(self._root, vault_id, one.hash)  # or it would be there twice
             if _name(one, path):
                 new.add(one.hash)
             folders.add(folder)
@@ -79,58 +86,113 @@ class DiskBodies:
 
     def reuse(self, vault_id: str, wanted: Iterable[tuple[str, int]]) -> dict[str, bool]:
         found: dict[str, bool] = {}
-        paths: set[str] = set()
-        with _translated():
+        with translated():
             for digest, size in wanted:
-                folder, path = self._place(vault_id, digest)
-                there = _stat(path)
-                if digest in found or there is None or there.st_size != size:
-                    continue
-                found[digest] = False
-                paths |= {path, folder}
-            flush_files(paths, on=self._root)
+                # Touched before anything else: from now on the collector sees that it is young.
+                if digest not in found and self._touch(vault_id, digest) == size:
+                    found[digest] = False
+            self._flush(vault_id, found)
             for digest in found:
                 _, path = self._place(vault_id, digest)
-                os.utime(path)
                 found[digest] = _claim(path)
         return found
+
+    def _touch(self, vault_id: str, digest: str) -> int | None:
+        """The body's size, None where there is none."""
+        _, path = self._place(vault_id, digest)
+        for _ in range(_TRIES):
+            try:
+                os.utime(path)
+                return os.stat(path).st_size
+            except FileNotFoundError:
+                if not bring_back(self._root, vault_id, digest):
+                    return None
+        raise Unavailable("the server's bodies are being moved right now: try again in a moment")
+
+    def _flush(self, vault_id: str, hashes: Iterable[str]) -> None:
+        paths = {path for digest in hashes for path in self._place(vault_id, digest)}
+        for attempt in range(_TRIES):
+            try:
+                return flush_files(paths, on=self._root)
+            except FileNotFoundError:  # into the trash it went; nothing failed to be flushed
+                if attempt == _TRIES - 1:
+                    raise
+                for digest in hashes:
+                    bring_back(self._root, vault_id, digest)
+        raise AssertionError("unreachable")
 
     def forsake(self, vault_id: str, hashes: Iterable[str]) -> None:
         for digest in hashes:
             _, path = self._place(vault_id, digest)
             try:
                 if _stat(path) is not None:
-                    os.close(os.open(path + _FORSAKEN, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+                    os.close(os.open(path + FORSAKEN, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
             except OSError:
                 pass  # whatever made the body useless is the better thing to tell
 
     def counted(self, vault_id: str, wanted: Iterable[tuple[str, int]]) -> set[str]:
         found: set[str] = set()
-        with _translated():
+        with translated():
             for digest, size in wanted:
                 _, path = self._place(vault_id, digest)
                 there = _stat(path)
-                if there is not None and there.st_size == size and _stat(path + _FORSAKEN) is None:
+                if there is not None and there.st_size == size and _stat(path + FORSAKEN) is None:
                     found.add(digest)
         return found
 
-    def open(self, vault_id: str, hash: str) -> BinaryIO:
-        with _translated():
+    def missing(self, vault_id: str, wanted: Iterable[tuple[str, int]]) -> dict[str, int | None]:
+        lost: dict[str, int | None] = {}
+        for digest, size in wanted:
+            _, path = self._place(vault_id, digest)
             try:
-                return open(self._place(vault_id, hash)[1], "rb", buffering=0)
+                there = _stat(path)
+                if there is None and bring_back(self._root, vault_id, digest, referenced=True):
+                    there = _stat(path)
+                if there is None or there.st_size != size:
+                    lost[digest] = there.st_size if there is not None else None
+            except OSError:
+                pass  # a disk that does not say: it is not known to be lost
+        return lost
+
+    def open(self, vault_id: str, hash: str) -> BinaryIO:
+        _, path = self._place(vault_id, hash)
+        with translated():
+            try:
+                file = open(path, "rb", buffering=0)  # noqa: SIM115  # it is what this gives
             except FileNotFoundError:
-                raise BodyMissing(
-                    f"the server has lost the body {hash[:12]}…: restore it from a backup of the bodies folder"
-                ) from None
+                file = self._open_again(vault_id, hash, path)
+            try:
+                return self._verified.open(vault_id, hash, file)
+            except BaseException:
+                file.close()
+                raise
+
+    def _open_again(self, vault_id: str, digest: str, path: str) -> FileIO:
+        """Raises BodyMissing, OSError."""
+        try:
+            bring_back(self._root, vault_id, digest, referenced=True)
+            return open(path, "rb", buffering=0)
+        except FileNotFoundError:
+            raise BodyMissing(
+                f"the server has lost the body {digest[:12]}…: restore it from a backup of the bodies folder, or send "
+                "the file again from a machine that has it"
+            ) from None
+
+    def _put_aside(self, vault_id: str, digest: str, inode: int) -> None:
+        try:
+            quarantine(self._root, vault_id, digest, inode)
+        except OSError as error:  # it is not served all the same
+            log.error("the damaged body %s cannot be put aside: %s", digest, error)
 
     def discard(self, received: Iterable[Received]) -> None:
         for one in received:
-            _remove(one.temporary)
+            remove(one.temporary)
 
     def remove_vault(self, vault_id: str) -> None:
         folder = os.path.join(self._root, vault_id)
         self._known_folders.difference_update([one for one in list(self._known_folders) if one.startswith(folder)])
         shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(os.path.join(self._root, TRASH, vault_id), ignore_errors=True)
 
     def check(self) -> None:
         probe = self.receive()
@@ -142,15 +204,15 @@ class DiskBodies:
     def sweep(self) -> None:
         """Removes what uploads left behind that were cut off by a crash."""
         oldest = time.time() - LEFTOVER_S
-        with _translated(), os.scandir(self._temporary) as entries:
+        with translated(), os.scandir(self._temporary) as entries:
             for entry in entries:
                 there = _stat(entry.path)  # None: another worker's, finished meanwhile
                 if there is not None and there.st_mtime < oldest:
-                    _remove(entry.path)
+                    remove(entry.path)
 
     def _place(self, vault_id: str, digest: str) -> tuple[str, str]:
-        folder = f"{self._root}/{vault_id}/{digest[:2]}"
-        return folder, f"{folder}/{digest[2:]}"
+        path = place(self._root, vault_id, digest)
+        return os.path.dirname(path), path
 
     def _make_folder(self, folder: str) -> set[str]:
         """Makes the folder of a hash; returns the folders whose new entries have to be flushed."""
@@ -159,57 +221,6 @@ class DiskBodies:
         vault_folder = os.path.dirname(folder)
         _make_folders(vault_folder, folder)
         return {vault_folder, self._root}
-
-
-class DiskIncoming:
-    """Implements base.Incoming."""
-
-    def __init__(self, path: str, limit: int | None) -> None:
-        self._path = path
-        self._limit = limit
-        self._size = 0
-        self._unflushed = 0
-        self._hash = hashlib.sha256()
-        with _translated():
-            self._descriptor: int | None = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-
-    @property
-    def flush_due(self) -> bool:
-        return self._unflushed >= FLUSH_EVERY
-
-    def write(self, chunk: bytes | memoryview) -> None:
-        assert self._descriptor is not None, "written to after finish() or discard()"
-        self._size += len(chunk)
-        if self._limit is not None and self._size > self._limit:
-            raise TooLarge(f"the body is larger than the {self._limit} bytes that fit here")
-        self._hash.update(chunk)
-        with _translated():
-            written = os.write(self._descriptor, chunk)
-            while written < len(chunk):
-                written += os.write(self._descriptor, memoryview(chunk)[written:])
-        self._unflushed += len(chunk)
-
-    def flush(self) -> None:
-        assert self._descriptor is not None, "flushed after finish() or discard()"
-        with _translated():
-            os.fdatasync(self._descriptor)
-        self._unflushed = 0
-
-    def finish(self) -> Received:
-        self._close()
-        return Received(self._hash.hexdigest(), self._size, self._path)
-
-    def discard(self) -> None:
-        try:
-            self._close()
-        finally:
-            _remove(self._path)
-
-    def _close(self) -> None:
-        if self._descriptor is not None:
-            descriptor, self._descriptor = self._descriptor, None
-            with _translated():
-                os.close(descriptor)
 
 
 def _make_folders(outer: str, inner: str) -> None:
@@ -237,7 +248,7 @@ def _name(received: Received, path: str) -> bool:
         # Over what is there: equal bytes, and what was just flushed may heal a damaged file.
         os.rename(received.temporary, path)
         return _claim(path) or there is None or there.st_size != received.size
-    _remove(received.temporary)
+    remove(received.temporary)
     return True
 
 
@@ -251,27 +262,7 @@ def _stat(path: str) -> os.stat_result | None:
 def _claim(path: str) -> bool:
     """Whether the body was forsaken; it is not any more."""
     try:
-        os.unlink(path + _FORSAKEN)
+        os.unlink(path + FORSAKEN)
     except FileNotFoundError:
         return False
     return True
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:
-        pass  # gone already, or in the way of nothing: the sweep takes it
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """The disk's failures as the store's."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull("no room on the server's disk: free some, then try again") from error
-        raise Unavailable(
-            f"the server's body folder cannot be used ({error.strerror}): see to its disk and permissions", 10
-        ) from error

@@ -11,9 +11,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from store.errors import Unavailable
+from store.errors import InUse
 
 LOCK = "in-use"
+# Held through a whole collection: another one would not know what this one has looked at.
+COLLECTING = "collecting"
 
 
 @contextmanager
@@ -26,20 +28,32 @@ def needing(root: str) -> Iterator[None]:
 
 @contextmanager
 def removing(root: str) -> Iterator[None]:
-    """Raises Unavailable while anybody needs the bodies, or another one removes some."""
+    """Raises InUse while anybody needs the bodies, or another one removes some."""
     with _opened(root) as descriptor:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Unavailable(
-                "a backup, or another collection, is running on these bodies: try again when it has ended", 60
-            ) from None
+        _take(descriptor)
         yield
 
 
 @contextmanager
-def _opened(root: str) -> Iterator[int]:
-    descriptor = os.open(os.path.join(root, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def collecting(root: str) -> Iterator[None]:
+    """Raises InUse while another collection runs. Nobody waits for this one."""
+    with _opened(root, COLLECTING) as descriptor:
+        _take(descriptor)
+        yield
+
+
+def _take(descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InUse(
+            "a backup, or another collection, is running on these bodies: try again when it has ended", 60
+        ) from None
+
+
+@contextmanager
+def _opened(root: str, name: str = LOCK) -> Iterator[int]:
+    descriptor = os.open(os.path.join(root, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         yield descriptor
     finally:

@@ -50,7 +50,7 @@ def _read_small(bodies: Bodies, vault_id: str, versions: Sequence[Version]) -> b
 
 def _read_large(bodies: Bodies, vault_id: str, version: Version, offload: Offload) -> Iterator[bytes]:
     left = version.size
-    with _open(bodies, vault_id, version) as file:
+    with offload(_open, bodies, vault_id, version) as file:
         while left:
             piece = offload(file.read, min(PIECE, left))
             if not piece:

@@ -21,7 +21,9 @@ StoreError
 │   ├── MetadataFull
 │   └── QuotaExceeded
 ├── Misconfigured       a setting names what cannot be: only a person can mend it
+├── WrongClock          the time is too doubtful to remove anything by it: a person has to look
 └── Unavailable         the store is away; trying again later is right (carries seconds to wait)
+    └── InUse           somebody else is at work on it, who will end
 """
 
 from __future__ import annotations
@@ -124,7 +126,15 @@ class Misconfigured(StoreError):
     pass
 
 
+class WrongClock(StoreError):
+    pass
+
+
 class Unavailable(StoreError):
     def __init__(self, message: str, retry_after: int = 2) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class InUse(Unavailable):
+    pass

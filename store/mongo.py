@@ -23,8 +23,10 @@ from pymongo.read_concern import ReadConcern
 from store import mongo_log as log
 from store import mongo_people as people
 from store import mongo_transaction as transaction
+from store.aging import Aging
 from store.base import Invitation, Query, Role, Transaction, User, Vault
 from store.errors import Misconfigured, Unavailable
+from store.mongo_aging import MongoAging
 from store.mongo_documents import Document, key_of, members_document, vault_document, vault_of, version_of
 from store.mongo_errors import translated
 from store.mongo_folders import folder
@@ -98,6 +100,9 @@ class MongoMetadata:
 
     def moving(self) -> Moving:
         return MongoMoving(self._client, self._db)
+
+    def aging(self) -> Aging:
+        return MongoAging(self._db, self._in_transaction, self._now)
 
     # -- people
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from os import SEEK_END
 from typing import BinaryIO, NamedTuple
 
 from store.base import Bodies, Metadata, Query, Vault
+from store.bodies_verify import damaged, partly
 from store.bundles import bundle, bundle_size
 from store.errors import BadCursor, BadRequest, CursorExpired, NotFound, Purged
 from store.offload import Offload, inline
@@ -14,6 +16,8 @@ from sync.model import Action, Change, Conflict, Cursor, Json, Version
 from sync.plan import Facts, plan
 
 _ARCHIVE_PAGE = 1_000
+# The least that anything is kept is a day.
+LONG_AWAY_US = 12 * 3600 * 1_000_000
 
 
 class Page(NamedTuple):
@@ -68,9 +72,20 @@ class Reader:
             raise unknown_version(vault, stamp)
         return found
 
-    def open(self, vault: Vault, hash: str) -> BinaryIO:
-        """A body, unbuffered. Raises BodyMissing."""
-        return self._offload(self._bodies.open, vault.id, hash)
+    def open(self, vault: Vault, hash: str, size: int | None = None, *, whole: bool = True) -> BinaryIO:
+        """A body, unbuffered, of which all is going to be read, or not.
+
+        Raises BodyMissing, also where it has another `size`; as may reading it.
+        """
+        file = self._offload(self._bodies.open, vault.id, hash)
+        if size is not None:
+            if file.seek(0, SEEK_END) != size:
+                file.close()
+                raise damaged(hash)
+            file.seek(0)
+        if not whole:
+            partly(file)
+        return file
 
     def listing(self, vault: Vault, prefix: str, after: str, limit: int) -> tuple[list[Version], str | None]:
         """Live heads by path in byte order, and the path to go on after (None at the end)."""
@@ -107,6 +122,8 @@ class Reader:
             page, position = self._metadata.listing(vault.id, at=cursor.stamp, after=cursor.position, limit=limit)
             return Page(page, Cursor(cursor.epoch, cursor.stamp, position), position is not None)
         page = self._metadata.changes(vault.id, cursor.stamp, limit)
+        if vault.clock - cursor.stamp > LONG_AWAY_US:
+            self._check_again(vault, cursor)
         stamp = page[-1].stamp if page else cursor.stamp
         return Page(page, Cursor(vault.epoch, stamp), len(page) == limit and stamp != vault.clock)
 
@@ -142,6 +159,13 @@ class Reader:
             known = self._metadata.has_stamp(vault.id, cursor.stamp)
         if not known:
             raise CursorExpired('the cursor is no good any more: sync again from "0"')
+
+    def _check_again(self, vault: Vault, cursor: Cursor) -> None:
+        """What was just read may lack what a collection took out of it since the vault was looked up: a deletion, of
+        which its device would never hear. The mark is raised before anything goes. Raises CursorExpired."""
+        now = self._metadata.vault(vault.name)
+        if now is not None and now.id == vault.id:
+            self.check(now, cursor)
 
     # -- older versions
 
@@ -195,8 +219,15 @@ class Reader:
         after: str | None = ""
         while after is not None:
             page = self._metadata.live(vault.id, at=moment, after=after, limit=_ARCHIVE_PAGE)
+            self._check_moment(vault, moment)
             yield from page
             after = page[-1].path if len(page) == _ARCHIVE_PAGE else None
+
+    def _check_moment(self, vault: Vault, moment: int) -> None:
+        """As `_check_again`, for what stood at a moment. Raises Purged: an archive that is cut off is no archive."""
+        now = self._metadata.vault(vault.name) if vault.clock - moment > LONG_AWAY_US else None
+        if now is not None and now.id == vault.id and moment < now.purge_mark:
+            raise Purged("what stood then was purged: its time to be kept was over")
 
     # -- conflicts
 
@@ -246,6 +277,9 @@ class Reader:
         candidate = conflict.candidate(number) if number is not None or side == "client" else None
         if candidate is None:
             raise NotFound("a conflict's sides are base, server, client, and its candidates' numbers")
+        body = (candidate.hash, candidate.size)
+        if not conflict.open and self._offload(self._bodies.missing, vault.id, [body]):
+            raise Purged("that side was purged: the conflict was settled long ago")
         return Side(candidate.hash, candidate.size, conflict.path, candidate.mtime)
 
 

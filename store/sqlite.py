@@ -19,11 +19,13 @@ from typing import TypeVar
 
 from store import sqlite_log as log
 from store import sqlite_people as people
+from store.aging import Aging
 from store.base import Device, Invitation, Query, Role, Transaction, User, Vault
 from store.errors import DiskFull, StoreError, Unavailable
 from store.moving import Moving, check_writable
 from store.offload import Offload, inline
 from store.refusals import check_keeps_an_owner, no_member, no_vault, vault_exists
+from store.sqlite_aging import SqliteAging
 from store.sqlite_folders import folder
 from store.sqlite_moving import SqliteMoving, move_of
 from store.sqlite_schema import upgrade
@@ -140,6 +142,9 @@ class SqliteMetadata:
 
     def moving(self) -> Moving:
         return SqliteMoving(self._read, self._write_anyway)
+
+    def aging(self) -> Aging:
+        return SqliteAging(self._read, self._write, self._now)
 
     # -- people
 

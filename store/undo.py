@@ -12,6 +12,7 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 from store.base import Bodies, Bus, Metadata, Transaction, Vault
+from store.bodies_confirm import confirm
 from store.commit import Committed, Group
 from store.errors import BadCursor, Purged
 from store.groups import MOST_WRITES, publish
@@ -139,6 +140,8 @@ class Undo:
             done = self._metadata.transact(vault.id, partial(_commit, some, device, user, frozenset(new)), about)
             if done.committed is not None:
                 new.difference_update(done.committed.named)
+                restored = {(one.hash, one.size) for one in done.committed.versions if one.hash is not None}
+                confirm(self._bodies, self._offload, vault.id, restored)
                 publish(self._bus, vault.id, done.committed)
             _take(done, undone)
         finally:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from store.base import Bodies, Bus, Metadata, Received, Transaction, Vault
+from store.bodies_confirm import confirm
 from store.commit import Batch, Committed, Group, Outcome
 from store.errors import (
     BadRequest,
@@ -38,6 +39,8 @@ _STALE = "the path has changed since: look at `head`, then decide again"
 _REFUSAL = {Verdict.STALE: "conflict", Verdict.GONE: "not-found", Verdict.BLOCKED: "path-taken"}
 # How long a push settles conflicts by merging before its client gets an answer; the others stay open.
 MERGING_S = 10.0
+# Those after which something refers to the body of the write.
+_USING = (Verdict.STORE, Verdict.KEEP, Verdict.SAME)
 _STATUS = {Verdict.SAME: "same", Verdict.REPEATED: "deleted", Verdict.KEEP: "conflict"}
 
 
@@ -111,7 +114,8 @@ class Vaults:
             if hash is not None and received.hash != hash:
                 raise HashMismatch("the body's SHA-256 is not the announced one: damaged on the way, send it again")
             write = replace(write, hash=received.hash, size=received.size)
-            self._check_quota(vault, [received])
+            if head is None or head.hash != received.hash:  # or it may have been lost, and is counted already
+                self._check_quota(vault, [received])
         except BaseException:
             self._offload(self._bodies.discard, [received])
             raise
@@ -158,7 +162,8 @@ class Vaults:
         if not may_be_same and judge(write, head, blocked=False) is Verdict.STALE:
             raise Stale(_STALE, head)
         if self._quota and length is not None and vault.stored + length > self._quota:
-            fits = self._counted(vault, [(hash, length)]) if hash is not None else may_be_same
+            its_own = head is not None and head.hash == hash
+            fits = its_own or self._counted(vault, [(hash, length)]) if hash is not None else may_be_same
             if not fits:
                 raise self._quota_exceeded(vault)
 
@@ -179,9 +184,13 @@ class Vaults:
         return received
 
     def _commit(self, vault: Vault, writes: Sequence[Write], new: set[str]) -> list[Outcome]:
-        """Commits, and takes the bodies out of `new` that found a use."""
+        """Commits, and takes the bodies out of `new` that found a use. Raises BodyMissing."""
         outcomes, named = self._groups.commit(vault.id, Batch(writes, frozenset(new)))
         new -= named
+        used = [one for one, outcome in zip(writes, outcomes, strict=True) if outcome.verdict in _USING]
+        # The body of a head that is sent once more was lost, and is counted already.
+        new -= {write.hash for write in used if write.hash is not None}
+        confirm(self._bodies, self._offload, vault.id, {(one.hash, one.size) for one in used if one.hash is not None})
         return outcomes
 
     def _commit_one(self, vault: Vault, write: Write, new: set[str]) -> Outcome:
@@ -269,6 +278,8 @@ class Vaults:
             self._require_bodies(vault, [(one.hash, one.size) for one in conflict.candidates], new)
             done = self._metadata.transact(vault.id, partial(_resolve, conflict_id, choice, new), {conflict.path})
             new.difference_update(done.named)
+            wanted = {(one.hash, one.size) for one in done.versions if one.hash is not None}
+            confirm(self._bodies, self._offload, vault.id, wanted)
         publish(self._bus, vault.id, done)
         return done
 

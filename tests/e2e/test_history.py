@@ -349,9 +349,12 @@ def test_verify_finds_a_body_that_rotted_on_the_server(own_house: House) -> None
         if path.is_file() and path.read_bytes() == b"good bytes\n":
             path.chmod(0o600)
             path.write_bytes(b"evil bytes\n")
-    said = laptop.gobi("verify", str(laptop.folder), code=1).out
-    assert "note.md" in said
-    assert "one side is damaged" in said
+    laptop.write("good.md", "good")
+    laptop.sync()
+    run = laptop.gobi("verify", str(laptop.folder), code=1)
+    assert "note.md" in run.out, run.err
+    assert "the server does not give it" in run.out
+    assert "good.md" not in run.out
 
 
 def test_verify_lets_nobody_sync_meanwhile(laptop: Machine) -> None:

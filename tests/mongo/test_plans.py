@@ -9,6 +9,7 @@ import pymongo
 import pytest
 
 from store.base import Query, Vault
+from store.expiry import expired
 from store.mongo import MongoMetadata
 from sync.model import Version
 from tests.contract.log import append, hash_of
@@ -78,9 +79,18 @@ QUERIES: dict[str, tuple[Asking, int, int]] = {
     "recent of nobody": (lambda m, v, w: _recent(m, v, w, "nobody"), 10_000, 10_010),
     "facts": (lambda m, v, w: m.facts(v.id, [Query(p, w[0].stamp, (hash_of("29"),)) for p in ASKED]), 25, 60),
     "vault_and_head": (lambda m, v, _: m.vault_and_head("notes", ASKED[0]), 2, 4),
+    # A vault in which nothing is old costs one page.
+    "expired": (lambda m, v, w: list(expired(m, v.id, w[0].stamp)), 500, 502),
+    "purge": (lambda m, v, w: m.aging().purge(v.id, [_tombstone_before(w[0])], w[0].stamp), 35, 40),
+    "clock": (lambda m, _, __: m.aging().clock(), 1, 1),
     "transact": (lambda m, v, _: m.transact(v.id, lambda tx: tx.heads(ASKED), ASKED), 15, 100),
     "transact on new paths": (lambda m, v, _: m.transact(v.id, lambda _: 0, [f"n/{n}" for n in range(100)]), 5, 500),
 }
+
+
+def _tombstone_before(version: Version) -> Version:
+    """One that is not there: nothing goes."""
+    return version._replace(stamp=version.stamp - 1, kind="delete", hash=None)
 
 
 def _recent(metadata: MongoMetadata, vault: Vault, written: list[Version], device: str | None) -> object:

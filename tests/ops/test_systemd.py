@@ -138,14 +138,15 @@ def test_nobody_is_refused_while_it_restarts_on_a_socket_of_systemds(tmp_path: P
 @needs_systemd
 def test_systemd_finds_nothing_wrong_with_the_unit_files(tmp_path: Path) -> None:
     """But for where gobi is: that is this checkout's here."""
-    for file in (UNIT, UNIT.with_suffix(".socket")):
+    names = ["gobi.service", "gobi.socket", "gobi-gc.service", "gobi-gc.timer"]
+    for file in (UNIT.with_name(name) for name in names):
         (tmp_path / file.name).write_text(file.read_text().replace("/opt/gobi/bin/gobi", str(GOBI)))
     drop_in = tmp_path / "gobi.service.d" / "secrets.conf"
     drop_in.parent.mkdir()
     example = (ROOT / "systemd" / "gobi.service.d" / "secrets.conf.example").read_text()
     drop_in.write_text(re.sub("^#(?=[A-Z])", "", example, flags=re.MULTILINE))
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", str(tmp_path / UNIT.name), str(tmp_path / "gobi.socket")],
+        ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / name) for name in names)],
         capture_output=True,
         text=True,
     )
@@ -153,8 +154,9 @@ def test_systemd_finds_nothing_wrong_with_the_unit_files(tmp_path: Path) -> None
 
 
 @needs_systemd
-def test_systemd_finds_it_well_confined() -> None:
-    command = ["systemd-analyze", "security", "--offline=true", "--threshold=15", str(UNIT)]
+@pytest.mark.parametrize("name", ["gobi.service", "gobi-gc.service"])
+def test_systemd_finds_it_well_confined(name: str) -> None:
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=15", str(UNIT.with_name(name))]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
