@@ -27,6 +27,8 @@ SERVER_COMMANDS = {
     "serve": ("ops.serve:serve", "Run the server."),
     "user": ("ops.users:user", "People and their passwords: add, passwd, remove, list."),
     "vault": ("ops.vaults:vault", "Vaults: list, create, remove."),
+    "backup": ("ops.backup:backup", "Copy everything into a folder that keeps the last few backups."),
+    "restore-backup": ("ops.restore:restore_backup", "Put a backup back into an empty database."),
     "migrate": ("ops.migrate:migrate", "Move the metadata between SQLite and MongoDB."),
     "doctor": ("ops.doctor:doctor", "Look at everything that a server needs."),
 }

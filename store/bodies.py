@@ -30,7 +30,7 @@ FLUSH_EVERY = 32 << 20
 
 # The vault's count of stored bytes leaves out a body with this beside it. Whoever removes it has the body counted
 # again, and of several at the same moment only one can.
-_FORSAKEN = ".forsaken"
+FORSAKEN = ".forsaken"
 
 # The name is taken; or the file system has no hard links, or no more for this file.
 _NO_LINK = (errno.EEXIST, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK)
@@ -100,7 +100,7 @@ class DiskBodies:
             _, path = self._place(vault_id, digest)
             try:
                 if _stat(path) is not None:
-                    os.close(os.open(path + _FORSAKEN, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+                    os.close(os.open(path + FORSAKEN, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
             except OSError:
                 pass  # whatever made the body useless is the better thing to tell
 
@@ -110,7 +110,7 @@ class DiskBodies:
             for digest, size in wanted:
                 _, path = self._place(vault_id, digest)
                 there = _stat(path)
-                if there is not None and there.st_size == size and _stat(path + _FORSAKEN) is None:
+                if there is not None and there.st_size == size and _stat(path + FORSAKEN) is None:
                     found.add(digest)
         return found
 
@@ -251,7 +251,7 @@ def _stat(path: str) -> os.stat_result | None:
 def _claim(path: str) -> bool:
     """Whether the body was forsaken; it is not any more."""
     try:
-        os.unlink(path + _FORSAKEN)
+        os.unlink(path + FORSAKEN)
     except FileNotFoundError:
         return False
     return True
