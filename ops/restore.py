@@ -122,7 +122,7 @@ def _opened(settings: Settings) -> Iterator[Metadata]:
                 pass
             metadata = open_unprepared(settings)
         except Unavailable as error:
-            raise Unavailable(f"{error}. For a new database move {file} away, then run this again") from error
+            raise Unavailable(f"{error}. For a new database move {file}* away, then run this again") from error
     else:
         metadata = open_unprepared(settings)
     with closing(metadata):
@@ -132,7 +132,7 @@ def _opened(settings: Settings) -> Iterator[Metadata]:
 def _elsewhere(settings: Settings) -> str:
     if settings.mongo_uri is not None:
         return "set GOBI_MONGO_DB to the name of another one"
-    return f"stop the server and move {settings.data_dir / DATABASE} away, or set GOBI_DATA_DIR to an empty folder"
+    return f"stop the server and move {settings.data_dir / DATABASE}* away, or set GOBI_DATA_DIR to an empty folder"
 
 
 def _chosen(folder: BackupFolder, snapshot: str | None) -> str:

@@ -6,7 +6,6 @@ What was there before stays whole until the new one is: its metadata gets its na
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,9 +53,7 @@ def back_up(
     folder.sweep()
     problem = _check_known(metadata, folder)
     target = folder.bodies()
-    with ExitStack() as held:
-        with translated(Path(root)):
-            held.enter_context(needing(root))
+    with translated(Path(root)), needing(root):
         made = clock()
         with translated(folder.path), folder.part().open("xb") as file:
             writer = backup_format.Writer(file, program=program, made=int(made * 1_000_000))

@@ -80,20 +80,18 @@ class BackupFolder:
             flags = os.O_RDWR | os.O_CREAT if alone else os.O_RDONLY
             try:
                 descriptor = os.open(self.path / "lock", flags | os.O_CLOEXEC, 0o600)
-            except OSError:
+            except FileNotFoundError:
                 if alone:
                     raise
-                yield  # on a disk that cannot be written to: nobody writes there
+                yield  # a copy without it, perhaps on a disk that cannot be written to: nobody does
                 return
-        try:
-            with self._translated():
-                try:
-                    fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise Busy(f"another gobi is at work in {self.path}: try again when it has ended", 60) from None
-            yield
-        finally:
-            os.close(descriptor)
+            try:
+                fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+                yield
+            except BlockingIOError:
+                raise Busy(f"another gobi is at work in {self.path}: try again when it has ended", 60) from None
+            finally:
+                os.close(descriptor)
 
     def bodies(self) -> DiskBodies:
         return DiskBodies(self.path / "bodies")

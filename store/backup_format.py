@@ -95,9 +95,13 @@ def rows(path: Path) -> Iterator[Row]:
     except EOFError:
         raise Refused(f"{path} is cut off: take another snapshot") from None
     except (ValueError, KeyError, TypeError, zlib.error, gzip.BadGzipFile) as error:
-        raise Refused(f"{path} is damaged ({error}): take another snapshot") from None
+        raise _damaged(path, error) from None
     except OSError as error:
         raise Refused(f"{path} cannot be read ({error.strerror}): see to its disk and permissions") from None
+
+
+def _damaged(path: Path, error: Exception) -> Refused:
+    return Refused(f"{path} is damaged ({error}): take another snapshot")
 
 
 def _row(line: Any, *, first: bool) -> Row:  # noqa: ANN401  # JSON of any shape
@@ -119,6 +123,13 @@ def _check_end(fields: Json, counts: dict[str, int], digest: str) -> None:
 
 def summary(path: Path) -> Summary:
     """Reads all of it. Raises Refused where it is not whole, or of a newer format."""
+    try:
+        return _summary(path)
+    except (KeyError, IndexError, TypeError) as error:
+        raise _damaged(path, error) from None
+
+
+def _summary(path: Path) -> Summary:
     header: Json = {}
     users: list[User] = []
     vaults: list[Vault] = []
