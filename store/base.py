@@ -275,6 +275,8 @@ class Bodies(Protocol):
     def keep(self, vault_id: str, received: Sequence[Received]) -> set[str]:
         """Makes these durable under their hashes; returns the hashes that are new to the vault.
 
+        Those that were known to be lost are not new: they were counted before.
+
         Returning means: survives power loss. On any error nothing may be acknowledged; the temporary files are gone.
         """
 
@@ -295,7 +297,10 @@ class Bodies(Protocol):
         """Which of these (hash, size) the vault has whole and counts already. Only looks."""
 
     def open(self, vault_id: str, hash: str) -> BinaryIO:
-        """Raises BodyMissing."""
+        """Raises BodyMissing, and remembers it as lost."""
+
+    def lost(self, vault_id: str) -> list[str]:
+        """Hashes of bodies that the vault is known to have lost, some of them where there are many. Cheap."""
 
     def discard(self, received: Iterable[Received]) -> None: ...
 

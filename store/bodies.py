@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from store import healing
 from store.base import Received
 from store.errors import BodyMissing, DiskFull, TooLarge, Unavailable
 from store.flush import flush_files
@@ -76,6 +77,8 @@ class DiskBodies:
             folders.add(folder)
         flush_files(folders, on=self._root)
         self._known_folders |= folders
+        # What comes back after it was lost was counted all the time.
+        new -= healing.found(self._root, vault_id, [one.hash for one in received])
 
     def reuse(self, vault_id: str, wanted: Iterable[tuple[str, int]]) -> dict[str, bool]:
         found: dict[str, bool] = {}
@@ -119,9 +122,15 @@ class DiskBodies:
             try:
                 return open(self._place(vault_id, hash)[1], "rb", buffering=0)
             except FileNotFoundError:
+                healing.note_lost(self._root, vault_id, [hash])
                 raise BodyMissing(
-                    f"the server has lost the body {hash[:12]}…: restore it from a backup of the bodies folder"
+                    f"the server has lost the body {hash[:12]}…: a client that has the file brings it back with its "
+                    "next sync, or restore a backup"
                 ) from None
+
+    def lost(self, vault_id: str) -> list[str]:
+        with _translated():
+            return healing.lost(self._root, vault_id)
 
     def discard(self, received: Iterable[Received]) -> None:
         for one in received:
@@ -131,6 +140,7 @@ class DiskBodies:
         folder = os.path.join(self._root, vault_id)
         self._known_folders.difference_update([one for one in list(self._known_folders) if one.startswith(folder)])
         shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(os.path.join(self._root, "lost", vault_id), ignore_errors=True)
 
     def check(self) -> None:
         probe = self.receive()

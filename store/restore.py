@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from store import backup_contents, backup_format, migration
+from store import backup_contents, backup_format, healing, migration
 from store.backup_folder import BackupFolder
 from store.base import Metadata
 from store.bodies import DiskBodies
@@ -93,6 +93,8 @@ def restore(
                 moving.clear()
                 moving.mark(mark, None)
         raise
+    for one in copies.lost:
+        healing.note_lost(os.fspath(root), one.vault_id, [one.hash])  # clients have most of them
     return Restored(moved, copies.copied, copies.there, copies.lost)
 
 

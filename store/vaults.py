@@ -247,6 +247,19 @@ class Vaults:
             outcomes += done
         return writes, outcomes, after, cursor if after is not None else None
 
+    # -- what the disk has lost
+
+    def give_back(self, vault: Vault, hash: str, chunks: Iterable[bytes], *, length: int | None) -> None:
+        """Stores a body that the vault is known to have lost. Raises NotFound, HashMismatch, TooLarge, LengthMismatch,
+        DiskFull."""
+        if hash not in self._offload(self._bodies.lost, vault.id):
+            raise NotFound("no such body is missing here (any more)")
+        received = self._receive(chunks, length)
+        if received.hash != hash:
+            self._offload(self._bodies.discard, [received])
+            raise HashMismatch("the body's SHA-256 is another one: this is not what was lost")
+        self._offload(self._bodies.keep, vault.id, [received])
+
     # -- conflicts
 
     def resolve(self, vault: Vault, conflict_id: str, choice: Choice) -> list[Version]:
