@@ -125,7 +125,7 @@ def create_app(services: Services, options: Options) -> Application:
     add(v1 + "/changes",                    changes.Changes(s.registry, s.reader))
     add(v1 + "/sync",                       changes.Sync(s.registry, s.reader, s.offload))
     add(v1 + "/lost",                       lost.Lost(s.registry, s.reader))
-    add(v1 + "/lost/{digest}",              lost.Found(s.registry, s.vaults))
+    add(v1 + "/lost/{hash}",                lost.Found(s.registry, s.vaults))
     add(v1 + "/push",                       bundles.Push(s.registry, s.reader, s.vaults))
     add(v1 + "/pull",                       bundles.Pull(s.registry, s.reader, s.offload))
     add(v1 + "/archive.tar",                bundles.Archive(s.registry, s.reader, s.turns))

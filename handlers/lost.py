@@ -29,17 +29,17 @@ class Lost:
 
 
 class Found:
-    """/v1/vaults/{vault}/lost/{digest}"""
+    """/v1/vaults/{vault}/lost/{hash}"""
 
     def __init__(self, registry: Registry, vaults: Vaults) -> None:
         self._registry = registry
         self._vaults = vaults
 
-    def on_put(self, req: falcon.Request, resp: falcon.Response, vault: str, digest: str) -> None:
+    def on_put(self, req: falcon.Request, resp: falcon.Response, vault: str, hash: str) -> None:
         there = self._registry.enter(caller.of(req).user, vault, "write")
-        if not HASH.fullmatch(digest):
+        if not HASH.fullmatch(hash):
             raise Problem("bad-request", "name the body by its SHA-256, 64 lowercase hex digits")
         body = body_of(req)
         body.check(_NO_LIMIT)
-        self._vaults.give_back(there, digest, body.chunks(_NO_LIMIT), length=body.length)
+        self._vaults.give_back(there, hash, body.chunks(_NO_LIMIT), length=body.length)
         resp.status = falcon.HTTP_204

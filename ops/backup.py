@@ -61,7 +61,7 @@ def backup(folder: Path, keep: int, verify: bool, as_json: bool, env_file: Path 
                 tell=tell,
             )
     click.echo(json.dumps(_as_json(done), ensure_ascii=False) if as_json else _report(folder, done))
-    complain(done.lost, "the server has lost it, and no backup in this folder has it either")
+    complain(done.lost, "no backup in this folder has it; a client that has the file brings it back")
     if done.problem is not None:
         click.echo(f"gobi: {done.problem}", err=True)
     if done.lost or done.problem is not None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from store import backup_contents, backup_format
+from store import backup_contents, backup_format, healing
 from store.backup_folder import BackupFolder, translated
 from store.base import Metadata
 from store.bodies import DiskBodies
@@ -63,6 +63,8 @@ def back_up(
         check_room(target, folder.path, folder.part(), vault_ids)
         copies = BodyCopies(bodies, target, folder.path, again=again, tell=tell)
         copies.copy_all(folder.part(), vault_ids)
+        for one in copies.lost:
+            healing.note_lost(root, one.vault_id, [one.hash])  # clients have most of them
     name = folder.publish(made)
     dropped: list[str] = []
     try:

@@ -18,10 +18,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from store import backup_format
 from store.bodies import DiskBodies
-from store.errors import DiskFull, Refused, Unavailable
+from store.errors import BodyMissing, DiskFull, Refused, Unavailable
 from store.flush import flush_files
 
 MARKER = "gobi-backup.txt"
@@ -42,10 +43,22 @@ _TIME = "%Y-%m-%dT%H-%M-%SZ"
 _NOBODYS = {"lost+found"}
 # How many bodies are remembered at once to find those that nobody needs: some 100 bytes each.
 _AT_ONCE = 500_000
+_MOST_ROUNDS = 256  # a hash is told from another by its first byte
 
 
 class Busy(Unavailable):
     """Somebody else is at it."""
+
+
+class _KeptBodies(DiskBodies):
+    """What a backup does not have is not written down in it."""
+
+    def open(self, vault_id: str, hash: str) -> BinaryIO:
+        with translated(Path(self._root)):
+            try:
+                return open(self._place(vault_id, hash)[1], "rb", buffering=0)
+            except FileNotFoundError:
+                raise BodyMissing("the backup does not have it") from None
 
 
 class BackupFolder:
@@ -94,7 +107,7 @@ class BackupFolder:
                 os.close(descriptor)
 
     def bodies(self) -> DiskBodies:
-        return DiskBodies(self.path / "bodies")
+        return _KeptBodies(self.path / "bodies")
 
     # -- snapshots
 
@@ -148,16 +161,17 @@ class BackupFolder:
 
     def _remove_unneeded(self, kept: list[Path]) -> None:
         """In several rounds, each for some of the folders, where there are too many bodies to be remembered at once."""
-        named = sum(sum(backup_format.summary(path).counts.values()) for path in kept)
-        rounds = min(256, named // _AT_ONCE + 1)
-        for number in range(rounds):
-            needed = {
-                (vault, digest) for path in kept for vault, digest in _named(path) if _round(digest, rounds) == number
-            }
+        number, rounds = 0, 1
+        while number < rounds:
+            needed = _needed(kept, number, rounds)
+            if needed is None:
+                number, rounds = 0, rounds * 2
+                continue
             with self._translated():
                 for vault, digest, file in self._there():
                     if _round(digest, rounds) == number and (vault, digest) not in needed:
                         file.unlink()
+            number += 1
 
     def _there(self) -> Iterator[tuple[str, str, Path]]:
         for vault in (self.path / "bodies").iterdir():
@@ -222,6 +236,16 @@ def _named(path: Path) -> Iterator[tuple[str, str]]:
             vault = fields["id"]
         for _, digest, _ in backup_format.bodies_of(kind, fields):
             yield vault, digest
+
+
+def _needed(kept: list[Path], number: int, rounds: int) -> set[tuple[str, str]] | None:
+    """What these snapshots name of this round's bodies; None where that is too much to be remembered."""
+    needed: set[tuple[str, str]] = set()
+    for path in kept:
+        needed.update(one for one in _named(path) if _round(one[1], rounds) == number)
+        if len(needed) > _AT_ONCE and rounds < _MOST_ROUNDS:
+            return None
+    return needed
 
 
 def _round(digest: str, rounds: int) -> int:

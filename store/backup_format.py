@@ -18,11 +18,12 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import hashlib
-import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import msgspec
 
 from store.base import User, Vault
 from store.errors import Refused
@@ -56,7 +57,7 @@ class Writer:
         self._file.close()
 
     def _write(self, line: Json) -> None:
-        data = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        data = msgspec.json.encode(line) + b"\n"
         self._hash.update(data)
         self._file.write(data)
 
@@ -77,12 +78,13 @@ def rows(path: Path) -> Iterator[Row]:
     digest = hashlib.sha256()
     counts = dict.fromkeys(COUNTED, 0)
     ended = False
+    decode = msgspec.json.Decoder().decode
     try:
         with gzip.open(path, "rb") as file:
             for number, line in enumerate(file):
                 if ended:
                     raise ValueError("something follows its end")
-                kind, fields = _row(json.loads(line), first=number == 0)
+                kind, fields = _row(decode(line), first=number == 0)
                 if kind == TRAILER:
                     _check_end(fields, counts, digest.hexdigest())
                     ended = True
@@ -94,7 +96,7 @@ def rows(path: Path) -> Iterator[Row]:
             raise EOFError
     except EOFError:
         raise Refused(f"{path} is cut off: take another snapshot") from None
-    except (ValueError, KeyError, TypeError, zlib.error, gzip.BadGzipFile) as error:
+    except (ValueError, KeyError, TypeError, msgspec.DecodeError, zlib.error, gzip.BadGzipFile) as error:
         raise _damaged(path, error) from None
     except OSError as error:
         raise Refused(f"{path} cannot be read ({error.strerror}): see to its disk and permissions") from None

@@ -273,9 +273,7 @@ class Bodies(Protocol):
     def receive(self, limit: int | None = None) -> Incoming: ...
 
     def keep(self, vault_id: str, received: Sequence[Received]) -> set[str]:
-        """Makes these durable under their hashes; returns the hashes that are new to the vault.
-
-        Those that were known to be lost are not new: they were counted before.
+        """Makes these durable under their hashes; returns the hashes that are new to the vault. None is lost any more.
 
         Returning means: survives power loss. On any error nothing may be acknowledged; the temporary files are gone.
         """

@@ -77,8 +77,7 @@ class DiskBodies:
             folders.add(folder)
         flush_files(folders, on=self._root)
         self._known_folders |= folders
-        # What comes back after it was lost was counted all the time.
-        new -= healing.found(self._root, vault_id, [one.hash for one in received])
+        healing.found(self._root, vault_id, {one.hash for one in received})
 
     def reuse(self, vault_id: str, wanted: Iterable[tuple[str, int]]) -> dict[str, bool]:
         found: dict[str, bool] = {}

@@ -8,7 +8,7 @@ again takes the note away. A note too many costs a client an upload, no more.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 
 from sync.model import HASH
@@ -35,16 +35,17 @@ def lost(root: str, vault_id: str) -> list[str]:
     return sorted(name for name in names if HASH.fullmatch(name))[:MOST]
 
 
-def found(root: str, vault_id: str, hashes: Iterable[str]) -> set[str]:
-    """Takes the notes about these away; returns which there were. Raises OSError."""
+def found(root: str, vault_id: str, hashes: Collection[str]) -> None:
+    """Takes the notes about these away. Raises OSError."""
     folder = _folder(root, vault_id)
-    there = set()
-    if os.path.isdir(folder):
-        for digest in hashes:
-            with suppress(FileNotFoundError):
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return
+    for digest in names:
+        if digest in hashes:
+            with suppress(FileNotFoundError):  # another worker's, at the same moment
                 os.unlink(f"{folder}/{digest}")
-                there.add(digest)
-    return there
 
 
 def _folder(root: str, vault_id: str) -> str:

@@ -258,6 +258,7 @@ class Vaults:
         if received.hash != hash:
             self._offload(self._bodies.discard, [received])
             raise HashMismatch("the body's SHA-256 is another one: this is not what was lost")
+        # Not counted as new: it was, all the time that it was lost.
         self._offload(self._bodies.keep, vault.id, [received])
 
     # -- conflicts

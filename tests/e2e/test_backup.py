@@ -283,7 +283,7 @@ def test_what_cannot_be_done_is_refused_in_words(home: Home, tmp_path: Path) -> 
 
 def test_what_is_lost_is_told_and_everything_else_is_there(home: Home) -> None:
     home.use("sqlite")
-    fill(home, 3)
+    laptop = fill(home, 3)
     (lost,) = [path for path in home.bodies().glob("*/??/*") if path.read_bytes() == b"note 1"]
     lost.write_bytes(b"rotten")
     done = home.server.gobi("backup", str(home.backups))
@@ -295,3 +295,6 @@ def test_what_is_lost_is_told_and_everything_else_is_there(home: Home) -> None:
     assert [one["path"] for one in home.restore(code=1)["lost"]] == ["1/note 1.md"]
     home.server.start()
     assert home.house.body("/files/2/note 2.md") == b"note 2"
+    laptop.sync()
+    assert home.house.body("/files/1/note 1.md") == b"note 1"
+    assert home.back_up()["lost"] == []

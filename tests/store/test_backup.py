@@ -310,11 +310,14 @@ def test_a_body_that_is_missing_or_rotten_is_named_and_the_rest_goes_on(world: W
     body_of(world, b"rotten").write_bytes(b"rottem")
     made = backups.make(world)
     assert [(one.path, one.reason) for one in made.lost] == [("gone.md", "missing"), ("rotten.md", "rotten")]
+    assert set(world.reader.lost(world.vault)) == {gone.hash, rotten.hash}, "clients are asked for them"
     new, done = backups.restore()
     assert [(one.vault, one.path, one.reason) for one in done.lost] == [
         ("notes", "gone.md", "missing"),
         ("notes", "rotten.md", "missing"),
     ]
+    assert set(new.reader.lost(new.vault)) == {gone.hash, rotten.hash}
+    assert not (backups.folder.path / "bodies" / "lost").exists()
     assert new.body(kept) == b"kept"
     body_of(world, b"gone").write_bytes(b"gone")
     body_of(world, b"rotten").write_bytes(b"rotten")
