@@ -26,6 +26,8 @@ RESTORING = (
     "what was restored to this database is not complete: wait for `gobi restore-backup`, or run it again where it was "
     "cut off"
 )
+# Stamps are by the database's clock, which may be as much before this machine's.
+_SKEW_US = 3_600_000_000
 # How the mark of one that was cut off is told from that of a move.
 _ID = "restore-"
 
@@ -42,7 +44,7 @@ class Restored:
 
 def check_clock(there: backup_format.Summary, now: float) -> None:
     """Stamps that the server gives from now on have to be later than those that clients know. Raises Refused."""
-    latest = max([there.made, *(vault.clock for vault in there.vaults)])
+    latest = max([there.made, *(vault.clock - _SKEW_US for vault in there.vaults)])
     if now * 1_000_000 < latest:
         raise Refused(
             "this machine's clock is before the moment at which the backup was made: set it right first, or files will "

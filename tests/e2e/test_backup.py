@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import pytest
 
+from store.backup_folder import BackupFolder
 from store.sqlite import SqliteMetadata
 from tests.e2e.machines import House, Machine, in_step
 from tests.server import GOBI, GobiServer
@@ -268,6 +269,9 @@ def test_what_cannot_be_done_is_refused_in_words(home: Home, tmp_path: Path) -> 
     refused(gobi("restore-backup", str(tmp_path)), 2, "no backups")
     first = home.back_up()["snapshot"]
     refused(gobi("restore-backup", str(home.backups), "--yes"), 2, "in use by a server")
+    with BackupFolder(home.backups).locked(alone=True):
+        refused(gobi("backup", str(home.backups)), 75, "try again")
+        refused(gobi("restore-backup", str(home.backups), "--yes"), 75, "try again")
     home.server.stop()
     refused(gobi("restore-backup", str(home.backups), "--yes"), 2, "already", "GOBI_DATA_DIR")
     refused(gobi("restore-backup", str(home.backups), "--yes", "--snapshot", "1999"), 2, "--list")
