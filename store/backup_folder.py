@@ -83,7 +83,9 @@ class BackupFolder:
 
     def check(self) -> None:
         """Raises Refused where this is no folder of backups."""
-        if not self._snapshots.is_dir():
+        with self._translated():
+            there = self._snapshots.is_dir()
+        if not there:
             raise Refused(f"{self.path} has no backups: name the folder that was given to `gobi backup`")
 
     @contextmanager
@@ -107,7 +109,10 @@ class BackupFolder:
                 os.close(descriptor)
 
     def bodies(self) -> DiskBodies:
-        return _KeptBodies(self.path / "bodies")
+        try:
+            return _KeptBodies(self.path / "bodies")
+        except Unavailable as error:
+            raise unusable(self.path, error) from error
 
     # -- snapshots
 
@@ -213,6 +218,13 @@ def translated(path: Path) -> Iterator[None]:
                 "(chown -R)"
             ) from error
         raise Unavailable(f"{path} cannot be used ({error.strerror}): see to its disk") from error
+
+
+def unusable(path: Path, error: Unavailable) -> Unavailable:
+    """What bodies say of their folder, in words about this one."""
+    cause = error.__cause__
+    reason = getattr(cause, "strerror", None) or str(error)
+    return Unavailable(f"{path} cannot be used ({reason}): see to its disk and permissions, then run this again")
 
 
 def no_room(path: Path, how: str = "") -> DiskFull:

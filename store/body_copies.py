@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from store import backup_format
-from store.backup_folder import no_room, translated
+from store.backup_folder import no_room, translated, unusable
 from store.base import Received
 from store.bodies import DiskBodies
 from store.errors import BodyMissing, DiskFull, Unavailable
@@ -62,6 +62,8 @@ class BodyCopies:
             self._flush()
         except DiskFull as error:
             raise no_room(self._place) from error
+        except Unavailable as error:
+            raise unusable(self._place, error) from error
         finally:
             for received in self._waiting.values():
                 self._target.discard(received)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from store import backup_contents, backup_format, healing, migration
-from store.backup_folder import BackupFolder
+from store.backup_folder import BackupFolder, translated
 from store.base import Metadata
 from store.bodies import DiskBodies
 from store.bodies_size import counted_bytes
@@ -84,7 +84,8 @@ def restore(
         check_room(bodies, root, file, vault_ids)
         copies = BodyCopies(source, bodies, root, again=True, tell=tell)
         copies.copy_all(file, vault_ids)
-        stored = {vault_id: counted_bytes(os.fspath(root), vault_id) for vault_id in vault_ids}
+        with translated(root):
+            stored = {vault_id: counted_bytes(os.fspath(root), vault_id) for vault_id in vault_ids}
         moved = migration.copy(backup_contents.Contents(file, there, stored), metadata, lambda *_: None)
         if moving.state() != mark:
             raise _overtaken()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import itertools
@@ -564,4 +565,23 @@ def test_what_will_not_fit_is_refused_before_it_is_copied(
     assert len(backups.folder.names()) == 1
     assert backups.bodies() == {b"x" * 1000}
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1000))
+    assert backups.make(world).copied == 1
+
+
+def test_a_disk_that_fails_is_named_as_the_one_it_is(
+    world: World, backups: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not as the server's own."""
+    world.new("a.md", b"one")
+    backups.make(world)
+    world.new("b.md", b"two")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "link", fail)
+        with pytest.raises(Unavailable, match=f"{backups.folder.path} cannot be used") as refused:
+            backups.make(world)
+    assert "server" not in str(refused.value)
     assert backups.make(world).copied == 1
