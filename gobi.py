@@ -28,6 +28,8 @@ SERVER_COMMANDS = {
     "user": ("ops.users:user", "People and their passwords: add, passwd, remove, list, token."),
     "invite": ("ops.invite:invite", "A one-time code that connects a machine."),
     "vault": ("ops.vaults:vault", "Vaults: list, create, remove."),
+    "backup": ("ops.backup:backup", "Copy everything into a folder that keeps the last few backups."),
+    "restore-backup": ("ops.restore:restore_backup", "Put a backup back into an empty database."),
     "migrate": ("ops.migrate:migrate", "Move the metadata between SQLite and MongoDB."),
     "gc": ("ops.collect:collect", "Remove old versions and what nothing refers to."),
     "check": ("ops.check:check", "Compare the metadata with the bodies."),

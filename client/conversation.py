@@ -21,12 +21,14 @@ class CursorExpired(Exception):
 class Answer:
     """What is to be done, by path, and the cursor that holds once it is.
 
-    `overtaken`: reported paths that changed once more while the pages came: they have to be reported again.
+    `overtaken`: reported paths that changed once more while the pages came: they have to be reported again. `lost`: how
+    many bodies the server misses.
     """
 
     cursor: str = START
     actions: dict[str, Action] = field(default_factory=dict)
     overtaken: dict[str, Action] = field(default_factory=dict)
+    lost: int = 0
 
 
 def converse(
@@ -45,7 +47,7 @@ def converse(
                 )
             cursor = answer.cursor
             if not changes and not answer.more:
-                return Answer(cursor, pages.actions, pages.overtaken)
+                return Answer(cursor, pages.actions, pages.overtaken, answer.lost)
     except ServerRefused as no:
         if no.code in ("cursor-expired", "bad-cursor"):
             raise CursorExpired from no

@@ -10,16 +10,16 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
 from client import moves
 from client.folders import open_folder
 from client.ports import Blocked, Clock, Entry, LocalChange, Stopped
 from client.reading import ReadableFolder, entry_of
 from client.staging import Staging
-from client.trash import Trash
+from client.trash import Trash, trashed
 from client.trouble import blocked, name_not_held, words
 from client.walk import STATE
 
@@ -69,6 +69,9 @@ class Disk(ReadableFolder):
             self._staging.sweep()
         except OSError as error:
             raise Stopped(f"gobi's own folder {STATE} cannot be tidied ({words(error)}); correct that", 78) from error
+
+    def trashed(self) -> Iterator[tuple[int, BinaryIO]]:
+        return trashed(self._state)
 
     def flush(self) -> None:
         waiting = len(self._staging) + sum(len(folders.touched) for folders in self._changing)

@@ -128,6 +128,8 @@ class Fetcher:
             if not complete:
                 self._work.transport.vault()  # raises the same where it is not this bundle but the network
         except ServerRefused as no:
+            if no.status == 500:  # as where the server's disk has lost one of them
+                return bundle[complete:]
             missing = {(row["path"], row["stamp"]) for row in no.problem.get("missing") or ()}
             gone = [one for one in bundle if (one.head.path, one.head.stamp) in missing]
             if not gone:

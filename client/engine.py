@@ -69,6 +69,8 @@ class Engine:
         self._chunk = chunk
         self._ahead = work_ahead
         self._seen = 0  # the newest stamp that the cursor is known to be past
+        self._lost = 0  # bodies that the server misses, by its last answer
+        self._nowhere: set[str] = set()  # such bodies that are not here either
         self.removing: set[str] = set()  # what vanishes right now because others deleted it
 
     def sync(self, options: Options | None = None) -> Report:
@@ -77,6 +79,7 @@ class Engine:
         for _ in range(ROUNDS):
             if not self._round(options or Options(), report):
                 break
+        self._give_back(report)
         return report
 
     def follow(self, touched: Touched, heard: Sequence[Heard] | None = ()) -> Report:
@@ -95,6 +98,7 @@ class Engine:
                     break
             except CursorExpired:
                 return self.sync(Options(propagate_deletes=True, busy=touched.busy))
+        self._give_back(report)
         return report
 
     def _round(self, options: Options, report: Report) -> bool:
@@ -172,6 +176,7 @@ class Engine:
         """
         unseen = [*later, *(one for one in waiting if self._is_unseen(one, view))]
         if not foreseen:
+            self._lost = answer.lost
             self._forget_sent(outgoing, answer)
             planned = plan(answer, outgoing, self._clock)
             self._queue.replace([*planned, *outgoing.deletes.values(), *unseen])
@@ -257,6 +262,14 @@ class Engine:
             else:
                 return outgoing, answer, full
         raise ServerAway("the server's history changes faster than it can be read", then="sync again in a while")
+
+    def _give_back(self, report: Report) -> None:
+        """What the server's disk has lost, and this machine has."""
+        if self._lost:
+            from client.healing import give_back  # late: it is nearly never needed
+
+            self._lost = 0
+            give_back(self._fs, self._transport, self._index.records, self._nowhere, report)
 
     def _is_unseen(self, one: Operation, view: View) -> bool:
         """Whether a waiting operation is about a place that cannot be seen into, so that it was not reported."""

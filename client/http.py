@@ -50,6 +50,14 @@ class HttpTransport:
         rows: list[Json] = self._connection.json("GET", f"{self._vault}/conflicts")["conflicts"]
         return rows
 
+    def lost(self) -> list[str]:
+        hashes: list[str] = self._connection.json("GET", f"{self._vault}/lost")["lost"]
+        return hashes
+
+    def give_back(self, hash: str, size: int, body: BinaryIO) -> None:
+        asked = Body(size, lambda: _file_pieces(hash, size, body))
+        self._connection.request("PUT", f"{self._vault}/lost/{hash}", asked)
+
     # -- metadata
 
     def heads(self) -> Iterator[Version]:
@@ -66,7 +74,8 @@ class HttpTransport:
         rows = [change.to_json() for change in changes]
         asked = Body.of_json({"cursor": cursor, "changes": rows, "last": last, "limit": limit})
         answer = self._connection.json("POST", f"{self._vault}/sync", asked)
-        return SyncAnswer([Action.from_json(row) for row in answer["actions"]], answer["cursor"], answer["more"])
+        actions = [Action.from_json(row) for row in answer["actions"]]
+        return SyncAnswer(actions, answer["cursor"], answer["more"], answer.get("lost") or 0)
 
     # -- sending
 
@@ -86,7 +95,7 @@ class HttpTransport:
         else:
             headers["If-Match"] = f'"{change.base}"'
         target = self._file(change.path) + ("?on_conflict=keep" if keep else "")
-        asked = Body(change.size, lambda: _file_pieces(change, body))
+        asked = Body(change.size, lambda: _file_pieces(change.path, change.size, body))
         try:
             answer = self._connection.json("PUT", target, asked, headers)
         except ServerRefused as no:
@@ -162,19 +171,19 @@ class HttpTransport:
         return f"{self._vault}/files/{quote(path)}"
 
 
-def _file_pieces(change: Change, body: BinaryIO) -> Iterator[bytes]:
+def _file_pieces(name: str, size: int, body: BinaryIO) -> Iterator[bytes]:
     """Exactly the announced size. Raises LocalChange where the file has become shorter or cannot be read."""
-    left = change.size
+    left = size
     try:
         body.seek(0)
         while left:
             piece = body.read(min(PIECE, left))
             if not piece:
-                raise LocalChange(f"{change.path!r} became shorter while it was sent")
+                raise LocalChange(f"{name!r} became shorter while it was sent")
             left -= len(piece)
             yield piece
     except OSError as error:
-        raise LocalChange(f"{change.path!r} cannot be read: {error.strerror}") from error
+        raise LocalChange(f"{name!r} cannot be read: {error.strerror}") from error
 
 
 def _result(row: Json) -> Result:

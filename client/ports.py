@@ -99,6 +99,9 @@ class FileSystem(Protocol):
 
     def unstage(self, handle: str) -> None: ...
 
+    def trashed(self) -> Iterator[tuple[int, BinaryIO]]:
+        """Every file in `.gobi/trash/`, with its size, open until the next. What cannot be read is passed over."""
+
     def flush(self) -> None:
         """Everything staged, and every name changed so far, survives power loss once this returns. Raises Blocked."""
 
@@ -143,9 +146,12 @@ class ServerRefused(Exception):
 
 
 class SyncAnswer(NamedTuple):
+    """`lost`: how many bodies the server's disk is known to have lost."""
+
     actions: list[Action]
     cursor: str
     more: bool
+    lost: int = 0
 
 
 class Result(NamedTuple):
@@ -188,6 +194,12 @@ class Transport(Protocol):
         """`GET /v1/vaults/{vault}`."""
 
     def conflicts(self) -> list[Json]: ...
+
+    def lost(self) -> list[str]:
+        """Hashes of bodies that the server's disk has lost."""
+
+    def give_back(self, hash: str, size: int, body: BinaryIO) -> None:
+        """One of those."""
 
 
 class Clock(Protocol):

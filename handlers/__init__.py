@@ -12,7 +12,20 @@ from typing import Any
 
 import falcon
 
-from handlers import bundles, changes, conflicts, devices, errors, files, health, history, invitations, page, vaults
+from handlers import (
+    bundles,
+    changes,
+    conflicts,
+    devices,
+    errors,
+    files,
+    health,
+    history,
+    invitations,
+    lost,
+    page,
+    vaults,
+)
 from handlers.auth import Gate
 from handlers.download import Download
 from handlers.live.handshake import Live
@@ -137,6 +150,8 @@ def create_app(services: Services, options: Options) -> Application:
     add(v1 + "/files/{path:path}",          files.File(s.registry, s.reader, s.vaults, download))
     add(v1 + "/changes",                    changes.Changes(s.registry, s.reader))
     add(v1 + "/sync",                       changes.Sync(s.registry, s.reader, s.offload))
+    add(v1 + "/lost",                       lost.Lost(s.registry, s.reader))
+    add(v1 + "/lost/{hash}",                lost.Found(s.registry, s.vaults))
     add(v1 + "/push",                       bundles.Push(s.registry, s.reader, s.vaults))
     add(v1 + "/pull",                       bundles.Pull(s.registry, s.reader, s.offload))
     add(v1 + "/archive.tar",                bundles.Archive(s.registry, s.reader, s.turns))

@@ -64,15 +64,19 @@ class Sync:
         self._offload = offload
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
-        there = self._registry.enter(caller.of(req).user, vault)
+        user = caller.of(req).user
+        there = self._registry.enter(user, vault)
         asked = read_json(req, SyncRequest, self._offload)
         if len(asked.changes) > MAX_CHANGES:
             raise Problem("too-large", f"more than {MAX_CHANGES} changes in one request: send them in several")
         cursor = self._reader.parse_cursor(asked.cursor)
         changes = _as_changes(asked.changes)
         answer = self._reader.sync(there, cursor, changes, asked.last, asked.limit)
-        rows = [action.to_json() for action in answer.actions]
-        replies.send(resp, {"actions": rows, "cursor": str(answer.cursor), "more": answer.more})
+        row = {"actions": [one.to_json() for one in answer.actions], "cursor": str(answer.cursor), "more": answer.more}
+        if asked.last and not answer.more and there.members.get(user) != "read":
+            lost = len(self._reader.lost(there))
+            row |= {"lost": lost} if lost else {}
+        replies.send(resp, row)
 
 
 def _as_changes(reported: list[Reported]) -> list[Change]:

@@ -43,6 +43,7 @@ CODES: dict[type[Exception], str] = {
     store.Misconfigured: "store-unavailable",
     store.WrongClock: "store-unavailable",
     store.BodyMissing: "internal",
+    store.BodyDamaged: "internal",
     store.StoreError: "internal",
 }
 # fmt: on

@@ -26,7 +26,7 @@ _WORDS = {
 
 @click.command(cls=ServerCommand, epilog=_EXAMPLES)
 @click.option("--bodies", "deep", is_flag=True, help="Read every body, and compare it with its hash.")
-@click.option("--repair", is_flag=True, help="Put damaged bodies into the quarantine, and counters right.")
+@click.option("--repair", is_flag=True, help="Put damaged bodies aside, ask clients for them, put counters right.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 @env_file_option
 def check(deep: bool, repair: bool, as_json: bool, env_file: Path | None) -> int:
@@ -77,6 +77,8 @@ def _lines(one: Report, deep: bool, repair: bool) -> Iterator[str]:
         yield f"{stray}: not gobi's; look what it is, and move it away"
     if one.counters is not None and one.counted is not None:
         yield f"{one.vault}: {_difference(one.counted, one.counters)}{', put right' if repair else ' (--repair)'}"
+    if one.lost and repair:
+        yield f"{one.vault}: machines that have these files are asked for them with their next sync; check again then"
     if one.quarantined:
         yield f"{one.vault}: {one.quarantined:,} damaged bodies are in the quarantine"
     orphans, size = one.orphans

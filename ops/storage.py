@@ -82,6 +82,18 @@ def open_metadata(settings: Settings, offload: Offload = inline, *, prepare: boo
     return near
 
 
+def open_unprepared(settings: Settings) -> Metadata:
+    """Also a database that takes part in a move, or that is not complete: for whoever looks at that himself."""
+    metadata = open_metadata(settings, prepare=False)
+    if settings.mongo_uri is not None:
+        from store.mongo import MongoMetadata
+
+        assert isinstance(metadata, MongoMetadata)
+        with _closed_on_error(metadata):
+            metadata.prepare()
+    return metadata
+
+
 @contextmanager
 def _closed_on_error(metadata: Metadata) -> Iterator[None]:
     try:

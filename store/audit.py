@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from store import bodies_walk as walk
+from store import healing
 from store.aging import Counters
 from store.base import Bodies, Metadata, Vault
 from store.bodies_aside import QUARANTINE, TRASH, place, quarantine
@@ -67,8 +68,8 @@ def lost(metadata: Metadata, bodies: Bodies, vault_id: str) -> Iterator[Lost]:
 
 class Audit:
     """One look at everything. `deep`: every body is read and compared with its hash. `repair`: what is damaged goes to
-    the quarantine, counters are put right. `tell` hears of every folder of bodies that was looked through: the vault,
-    how many are done, and of how many."""
+    the quarantine, clients are asked for what is lost, counters are put right. `tell` hears of every folder of bodies
+    that was looked through: the vault, how many are done, and of how many."""
 
     def __init__(
         self,
@@ -111,8 +112,15 @@ class Audit:
             report.lost.append(one)
             if one.state == "truncated" and self._repair:
                 self._put_aside(vault.id, one.hash)
+        if self._repair:
+            self._tell_clients(vault.id, {one.hash for one in report.lost})
         self._count(vault, report)
         return report
+
+    def _tell_clients(self, vault_id: str, lost: set[str]) -> None:
+        """Clients bring back what is noted as lost; what is noted and is not, or nothing refers to, they need not."""
+        healing.note_lost(self._root, vault_id, lost)
+        healing.found(self._root, vault_id, set(healing.lost(self._root, vault_id)) - lost)
 
     def _look(self, report: Report, vault_id: str, references: References | None, damaged: dict[str, int]) -> Report:
         """Goes through the bodies on the disk. `damaged` learns the hashes of those that are, with their sizes."""

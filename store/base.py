@@ -327,7 +327,7 @@ class Bodies(Protocol):
     def receive(self, limit: int | None = None) -> Incoming: ...
 
     def keep(self, vault_id: str, received: Sequence[Received]) -> set[str]:
-        """Makes these durable under their hashes; returns the hashes that are new to the vault.
+        """Makes these durable under their hashes; returns the hashes that are new to the vault. None is lost any more.
 
         Returning means: survives power loss. On any error nothing may be acknowledged; the temporary files are gone.
         """
@@ -357,8 +357,11 @@ class Bodies(Protocol):
         """
 
     def open(self, vault_id: str, hash: str) -> BinaryIO:
-        """Raises BodyMissing, also where it turns out that the body is damaged: then or while it is read, before the
-        last of it (store/bodies_verify.py). Where blocking is allowed, as is reading."""
+        """Raises BodyMissing, and remembers it as lost; also where it turns out that the body is damaged: then or while
+        it is read, before the last of it (store/bodies_verify.py). Where blocking is allowed, as is reading."""
+
+    def lost(self, vault_id: str) -> list[str]:
+        """Hashes of bodies that the vault is known to have lost, some of them where there are many. Cheap."""
 
     def discard(self, received: Iterable[Received]) -> None: ...
 

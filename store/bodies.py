@@ -20,6 +20,7 @@ from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
+from store import healing
 from store.base import Received
 from store.bodies_aside import FORSAKEN, TRASH, bring_back, place, quarantine
 from store.bodies_incoming import DiskIncoming, remove, translated
@@ -83,6 +84,7 @@ class DiskBodies:
             folders.add(folder)
         flush_files(folders, on=self._root)
         self._known_folders |= folders
+        healing.found(self._root, vault_id, {one.hash for one in received})
 
     def reuse(self, vault_id: str, wanted: Iterable[tuple[str, int]]) -> dict[str, bool]:
         found: dict[str, bool] = {}
@@ -173,16 +175,22 @@ class DiskBodies:
             bring_back(self._root, vault_id, digest, referenced=True)
             return open(path, "rb", buffering=0)
         except FileNotFoundError:
+            healing.note_lost(self._root, vault_id, [digest])
             raise BodyMissing(
-                f"the server has lost the body {digest[:12]}…: restore it from a backup of the bodies folder, or send "
-                "the file again from a machine that has it"
+                f"the server has lost the body {digest[:12]}…: a client that has the file brings it back with its next "
+                "sync, or restore a backup"
             ) from None
 
     def _put_aside(self, vault_id: str, digest: str, inode: int) -> None:
         try:
             quarantine(self._root, vault_id, digest, inode)
+            healing.note_lost(self._root, vault_id, [digest])
         except OSError as error:  # it is not served all the same
             log.error("the damaged body %s cannot be put aside: %s", digest, error)
+
+    def lost(self, vault_id: str) -> list[str]:
+        with translated():
+            return healing.lost(self._root, vault_id)
 
     def discard(self, received: Iterable[Received]) -> None:
         for one in received:
@@ -193,6 +201,7 @@ class DiskBodies:
         self._known_folders.difference_update([one for one in list(self._known_folders) if one.startswith(folder)])
         shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(os.path.join(self._root, TRASH, vault_id), ignore_errors=True)
+        shutil.rmtree(os.path.join(self._root, healing.LOST, vault_id), ignore_errors=True)
 
     def check(self) -> None:
         probe = self.receive()

@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable
 from typing import BinaryIO, cast
 
-from store.errors import BodyMissing
+from store.errors import BodyDamaged
 
 log = logging.getLogger("gobi.bodies")
 
@@ -149,8 +149,8 @@ def digest_of(path: str) -> tuple[str, os.stat_result]:
     return found.hexdigest(), there
 
 
-def damaged(digest: str) -> BodyMissing:
-    return BodyMissing(
+def damaged(digest: str) -> BodyDamaged:
+    return BodyDamaged(
         f"the body {digest[:12]}… is damaged on the server's disk: restore it from a backup, or send the file "
         "again from a machine that has it"
     )

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from store.bodies_aside import FORSAKEN, QUARANTINE, TRASH
 from store.bodies_guard import COLLECTING, LOCK
+from store.healing import LOST
 
 # Beside the vaults' folders.
-_OWN = frozenset({"tmp", TRASH, QUARANTINE, LOCK, COLLECTING})
+_OWN = frozenset({"tmp", TRASH, QUARANTINE, LOST, LOCK, COLLECTING})
 _VAULT = re.compile(r"[0-9a-f]{16}")
 _LETTERS = re.compile(r"[0-9a-f]{2}")
 _REST = re.compile(r"[0-9a-f]{62}")

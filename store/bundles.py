@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 from store.base import Bodies
-from store.errors import BodyMissing
+from store.errors import BodyDamaged
 from store.offload import Offload
 from sync.bundle import END, encoded_size, header, padding
 from sync.model import Version
@@ -71,5 +71,5 @@ def _mtime(version: Version) -> int:
     return version.stamp if version.mtime is None else version.mtime
 
 
-def _damaged(version: Version) -> BodyMissing:
-    return BodyMissing(f"the body {version.hash} is damaged on the server's disk: restore it from a backup")
+def _damaged(version: Version) -> BodyDamaged:
+    return BodyDamaged(f"the body {version.hash} is damaged on the server's disk: restore it from a backup")

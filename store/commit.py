@@ -46,7 +46,8 @@ class Batch:
 class Committed:
     """Everything a transaction did: outcomes batch by batch, and what to tell the others.
 
-    `named`: hashes of the bodies that its versions and candidates name.
+    `named`: hashes of the bodies that its versions and candidates name, and of those that were not needed because
+    something named them before: where the disk had lost one, it is back.
     """
 
     outcomes: list[list[Outcome]]
@@ -89,6 +90,7 @@ class Group:
             self._learn(paths)
         self._totals = Totals()
         self._referenced: dict[str, int] = {}  # bodies that the group's versions and candidates name, with their sizes
+        self._had: set[str] = set()  # bodies that something named before
         self._stamp = tx.vault.clock
         self._next = tx.first_stamp
 
@@ -124,6 +126,8 @@ class Group:
             conflict = self._keep_candidate(write)
             return Outcome(verdict, None, head, conflict, after=before, cursor=before)
         same = head if verdict in (Verdict.SAME, Verdict.REPEATED) else None
+        if verdict is Verdict.SAME and head is not None and head.hash is not None:
+            self._had.add(head.hash)
         return Outcome(verdict, same, head, blocker=blocker, after=before, cursor=before)
 
     def store(self, write: Write, *, passing: bool = False) -> Version:
@@ -177,7 +181,7 @@ class Group:
         self._totals.stored = sum(size for digest, size in self._referenced.items() if digest in new)
         if self._versions or self._totals.stored:
             self._tx.append(self._versions, self._totals)
-        named = frozenset(self._referenced)
+        named = frozenset(self._referenced) | self._had
         return Committed(outcomes, named, self._tx.vault.clock, self._versions, list(self._conflicts.values()))
 
     def _learn(self, paths: set[str]) -> None:
@@ -216,6 +220,7 @@ class Group:
         for conflict in known:
             for one in conflict.candidates:
                 if (one.hash, one.device, one.user) == (write.hash, write.device, write.user):
+                    self._had.add(one.hash)
                     return conflict
         there = next((conflict for conflict in known if conflict.open), None)
         self._refer(write)

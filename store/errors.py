@@ -16,6 +16,7 @@ StoreError
 ├── CursorExpired       sync again from "0"
 ├── Purged              the version or moment was purged
 ├── BodyMissing         the metadata knows a body that the disk has lost
+│   └── BodyDamaged     it is there, and its bytes are others
 ├── Full                no room
 │   ├── DiskFull
 │   ├── MetadataFull
@@ -103,6 +104,10 @@ class Purged(StoreError):
 
 
 class BodyMissing(StoreError):
+    pass
+
+
+class BodyDamaged(BodyMissing):
     pass
 
 

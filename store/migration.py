@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from store.base import Metadata, Vault
+from store.base import Invitation, Metadata, User, Vault
 from store.errors import Refused, StoreError, Unavailable
 from store.moving import ARRIVING, LEAVING, Move, Moving, overtaken
 from sync.model import Conflict, Version
@@ -23,6 +23,28 @@ PAGE = 5_000
 
 Tell = Callable[[Vault, int, bool], None]
 """Told of a vault, how many of its versions are there, and whether that was all."""
+
+
+class Pages(Protocol):
+    """As moving.Moving, what is read of one vault after another: first all its versions, then its conflicts."""
+
+    def versions(self, vault_id: str, after: int, limit: int) -> list[Version]: ...
+
+    def conflicts(self, vault_id: str, after: str, limit: int) -> list[Conflict]: ...
+
+    def invitations(self) -> list[Invitation]: ...
+
+
+class Contents(Protocol):
+    """What can be copied into a database: another database, or a backup of one."""
+
+    def secret(self) -> bytes: ...
+
+    def users(self) -> list[User]: ...
+
+    def vaults(self) -> list[Vault]: ...
+
+    def moving(self) -> Pages: ...
 
 
 class Target(Protocol):
@@ -77,7 +99,7 @@ def migrate(source: Metadata, target: Target, *, replace: bool = False, tell: Te
     arriving = Move(leaving.id, "arriving", ARRIVING)
     try:
         here.mark(before, leaving)
-        moved = _copy(source, target.open(there, arriving), tell)
+        moved = copy(source, target.open(there, arriving), tell)
         if here.state() != leaving:
             raise overtaken()  # given up, on another host: what was copied may be out of date
     except BaseException:
@@ -166,9 +188,12 @@ def _give_up(here: Moving, leaving: Move, target: Target, arriving: Move) -> Non
 # -- copying
 
 
-def _copy(source: Metadata, target: Metadata, tell: Tell) -> Moved:
-    """People and vaults come last: without a vault nobody sees its log. Raises Unavailable where what is there then is
-    not what was here."""
+def copy(source: Contents, target: Metadata, tell: Tell) -> Moved:
+    """Copies everything into a database that is empty and marked as arriving.
+
+    People and vaults come last: without a vault nobody sees its log. Raises Unavailable where what is there then is not
+    what was here.
+    """
     users, vaults = source.users(), source.vaults()
     here, there = source.moving(), target.moving()
     versions = conflicts = 0
@@ -201,14 +226,14 @@ def _check_same(what: str, found: object, expected: object) -> None:
         raise Unavailable(f"{what}: what arrived is not what was sent, so it is not used: run this again")
 
 
-def _versions(database: Moving, vault_id: str) -> Iterator[list[Version]]:
+def _versions(database: Pages, vault_id: str) -> Iterator[list[Version]]:
     after = 0
     while page := database.versions(vault_id, after, PAGE):
         yield page
         after = page[-1].stamp
 
 
-def _conflicts(database: Moving, vault_id: str) -> Iterator[list[Conflict]]:
+def _conflicts(database: Pages, vault_id: str) -> Iterator[list[Conflict]]:
     after = ""
     while page := database.conflicts(vault_id, after, PAGE):
         yield page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from os import SEEK_END
 from typing import BinaryIO, NamedTuple
 
@@ -86,6 +87,10 @@ class Reader:
         if not whole:
             partly(file)
         return file
+
+    def lost(self, vault: Vault) -> list[str]:
+        """Hashes of bodies that the disk is known to have lost."""
+        return self._offload(self._bodies.lost, vault.id)
 
     def listing(self, vault: Vault, prefix: str, after: str, limit: int) -> tuple[list[Version], str | None]:
         """Live heads by path in byte order, and the path to go on after (None at the end)."""
@@ -196,7 +201,8 @@ class Reader:
     # -- many files
 
     def pull(self, vault: Vault, wanted: Sequence[tuple[str, int]]) -> tuple[int, Iterator[bytes]]:
-        """A tar with these bodies in order: its length in bytes, and its pieces. Raises NotFound with `missing`."""
+        """A tar with these bodies in order: its length in bytes, and its pieces. Raises NotFound with `missing`;
+        BodyMissing, where that is known before the first piece."""
         found = self._metadata.find(vault.id, set(wanted))
         missing: list[dict[str, object]] = [
             {"path": path, "stamp": stamp}
@@ -206,7 +212,9 @@ class Reader:
         if missing:
             raise NotFound("some of these versions are unknown or deletions: see `missing`", missing=missing)
         versions = [found[one] for one in wanted]
-        return bundle_size(versions), bundle(self._bodies, vault.id, versions, self._offload)
+        pieces = bundle(self._bodies, vault.id, versions, self._offload)
+        first = next(pieces)  # now, while an error can still be answered
+        return bundle_size(versions), chain([first], pieces)
 
     def archive(self, vault: Vault, at: int | None) -> Iterator[bytes]:
         """The whole vault as it stood at moment `at` (µs; now for None), as a tar in pieces. Raises Purged."""

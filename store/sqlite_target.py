@@ -43,7 +43,7 @@ class SqliteTarget:
 
     def open(self, old: Move | None, new: Move) -> Metadata:
         self._remove_new()
-        with self._only_user():
+        with only_user(self._path):
             pass  # better said now than after an hour of copying
         if self.look()[0] != old:
             raise overtaken()
@@ -55,7 +55,7 @@ class SqliteTarget:
         assert self._open is not None, "it was opened"
         self._open.moving().mark(old, new)
         self._open.close()
-        with self._in_place(), self._only_user():
+        with self._in_place(), only_user(self._path):
             _flush(self._new)
             if self._path.exists():
                 self._path.rename(self._path.with_name(f"{self._path.name}.moved-{time.strftime('%Y-%m-%d-%H%M%S')}"))
@@ -84,22 +84,23 @@ class SqliteTarget:
                 "permissions, then try again"
             ) from error
 
-    @contextmanager
-    def _only_user(self) -> Iterator[None]:
-        """Nobody uses the old one meanwhile, and all that it has is in its one file: a write-ahead log that stayed
-        under the old name would be taken for the new one's."""
-        if not self._path.exists():
-            yield
-            return
-        with translated(), closing(sqlite3.connect(self._path, isolation_level=None, timeout=0)) as db:
-            try:
-                db.execute("PRAGMA journal_mode = DELETE")
-                db.execute("BEGIN EXCLUSIVE")
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-                    raise
-                raise Refused(f"{self._path} is in use by a server: stop that, and run this again") from None
-            yield
+
+@contextmanager
+def only_user(path: Path) -> Iterator[None]:
+    """Nobody uses the database meanwhile, and all that it has is in its one file: a write-ahead log that stayed under
+    the old name would be taken for the new one's. Raises Refused where a server uses it."""
+    if not path.exists():
+        yield
+        return
+    with translated(), closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as db:
+        try:
+            db.execute("PRAGMA journal_mode = DELETE")
+            db.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            raise Refused(f"{path} is in use by a server: stop that, and run this again") from None
+        yield
 
 
 def _flush(path: Path) -> None:

@@ -188,8 +188,6 @@ class Vaults:
         outcomes, named = self._groups.commit(vault.id, Batch(writes, frozenset(new)))
         new -= named
         used = [one for one, outcome in zip(writes, outcomes, strict=True) if outcome.verdict in _USING]
-        # The body of a head that is sent once more was lost, and is counted already.
-        new -= {write.hash for write in used if write.hash is not None}
         confirm(self._bodies, self._offload, vault.id, {(one.hash, one.size) for one in used if one.hash is not None})
         return outcomes
 
@@ -255,6 +253,20 @@ class Vaults:
             cursor = done[-1].cursor
             outcomes += done
         return writes, outcomes, after, cursor if after is not None else None
+
+    # -- what the disk has lost
+
+    def give_back(self, vault: Vault, hash: str, chunks: Iterable[bytes], *, length: int | None) -> None:
+        """Stores a body that the vault is known to have lost. Raises NotFound, HashMismatch, TooLarge, LengthMismatch,
+        DiskFull."""
+        if hash not in self._offload(self._bodies.lost, vault.id):
+            raise NotFound("no such body is missing here (any more)")
+        received = self._receive(chunks, length)
+        if received.hash != hash:
+            self._offload(self._bodies.discard, [received])
+            raise HashMismatch("the body's SHA-256 is another one: this is not what was lost")
+        # Not counted as new: it was, all the time that it was lost.
+        self._offload(self._bodies.keep, vault.id, [received])
 
     # -- conflicts
 

@@ -167,9 +167,16 @@ class Action(Struct):
 
 
 class SyncAnswer(Struct):
+    """`lost`: of how many bodies the server is known to have lost the bytes; left out where there are none."""
+
     actions: list[Action]
     cursor: Cursor
     more: bool
+    lost: Maybe[Count] = UNSET
+
+
+class LostBodies(Struct):
+    lost: list[Hash]
 
 
 class UndoneChange(_Written):

@@ -113,6 +113,7 @@ IN_ADDRESS = {
             "`base`, `server`, a candidate's number, or `client` for the newest one.",
             required=True,
         ),
+        Parameter("path", "hash", Hash, "The body's SHA-256.", required=True),
         Parameter("path", "digest", str, "Changes with the page.", required=True),
         Parameter("path", "name", str, "The file's name.", required=True),
     )

@@ -83,7 +83,8 @@ class Direct(Overheard):
             wire = [json.loads(json.dumps(change.to_json())) for change in changes]
             reported = [_change(row) for row in wire]
             answer = reader.sync(self.server.vault, reader.parse_cursor(cursor), reported, last, limit)
-        return SyncAnswer(answer.actions, str(answer.cursor), answer.more)
+            lost = len(reader.lost(self.server.vault))
+        return SyncAnswer(answer.actions, str(answer.cursor), answer.more, lost)
 
     def push(self, changes: Sequence[Change], bodies: dict[str, bytes], keep: bool) -> Pushed:
         with self._request("push"):
@@ -153,6 +154,15 @@ class Direct(Overheard):
 
     def conflicts(self) -> list[Json]:
         return self.server.reader.conflict_json(self.server.vault, self.server.conflicts())
+
+    def lost(self) -> list[str]:
+        with self._request("lost"):
+            return self.server.reader.lost(self._writable())
+
+    def give_back(self, hash: str, size: int, body: BinaryIO) -> None:
+        with self._request("give_back"):
+            body.seek(0)
+            self.server.vaults.give_back(self._writable(), hash, [body.read()], length=size)
 
     def _writable(self) -> Vault:
         return self.server.registry.enter(USER, NAME, "write")

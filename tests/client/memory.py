@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import BinaryIO
@@ -142,6 +142,10 @@ class MemoryFileSystem:
     def unstage(self, handle: str) -> None:
         self.staged.pop(handle, None)
         self.unflushed.discard(handle)
+
+    def trashed(self) -> Iterator[tuple[int, BinaryIO]]:
+        for _, data in self.trash:
+            yield len(data), BytesIO(data)
 
     def flush(self) -> None:
         self.unflushed.clear()

@@ -104,6 +104,14 @@ class OverHttp(Overheard):
         with self._request("conflicts") as line:
             return line.conflicts()
 
+    def lost(self) -> list[str]:
+        with self._request("lost") as line:
+            return line.lost()
+
+    def give_back(self, hash: str, size: int, body: BinaryIO) -> None:
+        with self._request("give_back") as line:
+            line.give_back(hash, size, body)
+
     @contextmanager
     def _request(self, method: str) -> Iterator[HttpTransport]:
         self.calls.append(method)

@@ -31,6 +31,7 @@ class Visitor:
     """Asks over a connection; what comes back has to be declared in the document that the server itself gave out."""
 
     def __init__(self, server: GobiServer) -> None:
+        self.server = server
         self._connection = http.client.HTTPConnection(*server.address, timeout=30)
         self._connection.request("GET", "/openapi.json", headers={"Accept-Encoding": "gzip"})
         self._contract = Contract(json.loads(gzip.decompress(self._connection.getresponse().read())))
@@ -109,7 +110,7 @@ def test_a_real_server_answers_as_it_says(visitor: Visitor) -> None:
     put("notes/a.md", b"newer", status=200)
     put("notes", b"in the way", status=409)
     put("notes/a.md", b"other", status=412)
-    gone = put("gone.md", b"1")
+    gone = put("gone.md", b"what the disk loses")
     ask("DELETE", f"{V}/files/gone.md", status=428)
     ask("DELETE", f"{V}/files/gone.md", If_Match=f'"{gone["stamp"]}"')
     ask("GET", f"{V}/files/gone.md", status=404)
@@ -140,6 +141,14 @@ def test_a_real_server_answers_as_it_says(visitor: Visitor) -> None:
     ask("POST", f"{V}/pull", {"files": [{"path": "notes/a.md", "stamp": old["stamp"]}]})
     ask("POST", f"{V}/pull", {"files": [{"path": "notes/a.md", "stamp": 1}]}, 404)
     ask("GET", f"{V}/archive.tar")
+    (body,) = (visitor.server.data_dir / "bodies").glob(f"*/{gone['hash'][:2]}/{gone['hash'][2:]}")
+    body.unlink()
+    ask("GET", f"{V}/files/gone.md?stamp={gone['stamp']}", status=500)
+    assert ask("POST", f"{V}/sync", {"cursor": cursor})["lost"] == 1
+    (lost,) = ask("GET", f"{V}/lost")["lost"]
+    ask("PUT", f"{V}/lost/{lost}", b"2", 422)
+    ask("PUT", f"{V}/lost/{lost}", b"what the disk loses", 204)
+    ask("PUT", f"{V}/lost/{lost}", b"what the disk loses", 404)
 
     ask("GET", f"{V}/history/notes/a.md?limit=1")
     ask("GET", f"{V}/log")

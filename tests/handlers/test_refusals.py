@@ -439,6 +439,7 @@ def test_a_lost_body_is_internal_and_says_what_to_do(site: Site) -> None:
     for path in (site.settings.data_dir / "bodies" / site.vault_id).rglob("*"):
         if path.is_file():
             path.unlink()
+    refused(site.me.get(file("a.md")), 500, "internal")  # from now on it is known to be lost
     with site.unchanged():
         assert "backup" in refused(site.me.get(file("a.md")), 500, "internal")["detail"]
 

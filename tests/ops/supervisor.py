@@ -128,15 +128,15 @@ class Supervisor:
 # -- confinement
 
 
-def unit_lines(name: str) -> list[str]:
+def unit_lines(name: str, unit: Path = UNIT) -> list[str]:
     """The values of a setting in the unit file, in its order."""
-    return [line.partition("=")[2] for line in UNIT.read_text().splitlines() if line.startswith(f"{name}=")]
+    return [line.partition("=")[2] for line in unit.read_text().splitlines() if line.startswith(f"{name}=")]
 
 
-def allowed_calls() -> set[str]:
+def allowed_calls(unit: Path = UNIT) -> set[str]:
     """The names of the system calls that the unit file allows, by systemd's own lists."""
     allowed = _group("@default")
-    for line in unit_lines("SystemCallFilter"):
+    for line in unit_lines("SystemCallFilter", unit):
         named = set().union(*(_group(one) for one in line.removeprefix("~").split()))
         allowed = allowed - named if line.startswith("~") else allowed | named
     return allowed

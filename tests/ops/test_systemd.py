@@ -21,6 +21,8 @@ from tests.ops.supervisor import ROOT, UNIT, Supervisor, allowed_calls, confinem
 from tests.server import GOBI, PASSWORD, USER, GobiServer, complaints
 from tests.services import Redis, wait_until
 
+UNITS = ("gobi.service", "gobi.socket", "gobi-backup.service", "gobi-backup.timer", "gobi-gc.service", "gobi-gc.timer")
+
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="this machine has no systemd")
 
 
@@ -138,15 +140,15 @@ def test_nobody_is_refused_while_it_restarts_on_a_socket_of_systemds(tmp_path: P
 @needs_systemd
 def test_systemd_finds_nothing_wrong_with_the_unit_files(tmp_path: Path) -> None:
     """But for where gobi is: that is this checkout's here."""
-    names = ["gobi.service", "gobi.socket", "gobi-gc.service", "gobi-gc.timer"]
-    for file in (UNIT.with_name(name) for name in names):
+    files = [ROOT / "systemd" / name for name in UNITS]
+    for file in files:
         (tmp_path / file.name).write_text(file.read_text().replace("/opt/gobi/bin/gobi", str(GOBI)))
     drop_in = tmp_path / "gobi.service.d" / "secrets.conf"
     drop_in.parent.mkdir()
     example = (ROOT / "systemd" / "gobi.service.d" / "secrets.conf.example").read_text()
     drop_in.write_text(re.sub("^#(?=[A-Z])", "", example, flags=re.MULTILINE))
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / name) for name in names)],
+        ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / file.name) for file in files)],
         capture_output=True,
         text=True,
     )
@@ -154,11 +156,25 @@ def test_systemd_finds_nothing_wrong_with_the_unit_files(tmp_path: Path) -> None
 
 
 @needs_systemd
-@pytest.mark.parametrize("name", ["gobi.service", "gobi-gc.service"])
+@pytest.mark.parametrize("name", ["gobi.service", "gobi-backup.service", "gobi-gc.service"])
 def test_systemd_finds_it_well_confined(name: str) -> None:
-    command = ["systemd-analyze", "security", "--offline=true", "--threshold=15", str(UNIT.with_name(name))]
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=15", str(ROOT / "systemd" / name)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def test_a_backup_is_confined_as_the_server_is_and_has_the_same_settings() -> None:
+    """But for what only the server needs."""
+    server, backup = (
+        {line for line in (ROOT / "systemd" / name).read_text().splitlines() if re.match(r"[A-Z]\w+=", line)}
+        for name in ("gobi.service", "gobi-backup.service")
+    )
+    assert "Group=gobi" in backup
+    first = "NoNewPrivileges=yes"
+    confined = set(UNIT.read_text().partition(first)[2].partition("[Install]")[0].splitlines()) & server | {first}
+    shared = {"User=gobi", "UMask=0077", "Environment=GOBI_DATA_DIR=%S/gobi", "EnvironmentFile=-/etc/gobi/gobi.env"}
+    assert len(confined) > 20
+    assert (confined | shared) - backup == {"SystemCallFilter=chown fchownat"}
 
 
 @needs_systemd
@@ -169,6 +185,24 @@ def test_its_user_can_be_made(tmp_path: Path) -> None:
     subprocess.run(["systemd-sysusers", f"--root={tmp_path}", file], check=True, capture_output=True)
     (line,) = [one for one in (tmp_path / "etc/passwd").read_text().splitlines() if one.startswith("gobi:")]
     assert line.endswith(":/var/lib/gobi:/usr/sbin/nologin")
+
+
+@needs_systemd
+def test_a_backup_lives_with_the_system_calls_that_its_unit_file_allows(tmp_path: Path) -> None:
+    try:
+        confine = confinement(allowed_calls(ROOT / "systemd" / "gobi-backup.service"))
+    except OSError:
+        pytest.skip("this machine has no libseccomp")
+    server = GobiServer(tmp_path / "server")
+    server.add_user()
+    done = subprocess.run(
+        [GOBI, "backup", tmp_path / "backups"],
+        env=server.environment(),
+        capture_output=True,
+        text=True,
+        preexec_fn=confine,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @needs_systemd

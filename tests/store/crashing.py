@@ -136,11 +136,9 @@ class WatchedMetadata(SqliteMetadata):
         return db
 
 
-def serve(folder: Path, nth: int, fault: str) -> None:
-    os.chdir(folder)
+def serve(folder: Path, disk: Disk) -> None:
     metadata = WatchedMetadata(folder / "gobi.db")
     world = World(metadata, DiskBodies(folder / "bodies"))
-    disk = Disk(nth, fault)
     metadata.disk = disk
     disk.arm()
     for name, request in REQUESTS.items():
@@ -153,15 +151,18 @@ def serve(folder: Path, nth: int, fault: str) -> None:
     disk.leave(0)
 
 
-def main() -> None:
-    folder, fault = Path(sys.argv[1]), sys.argv[2]
+def at_every_call(
+    folder: Path, fault: str, prepare: Callable[[Path], None], work: Callable[[Path, Disk], None]
+) -> None:
+    """`work` does something in a copy of what was prepared, arms the disk, and leaves by it."""
     prepare(folder / "template")
     nth = status = 0
     while os.waitstatus_to_exitcode(status) != NEVER_REACHED:
         shutil.copytree(folder / "template", folder / str(nth))
         child = os.fork()
         if not child:
-            serve(folder / str(nth), nth or 1 << 30, fault)
+            os.chdir(folder / str(nth))
+            work(folder / str(nth), Disk(nth or 1 << 30, fault))
         _, status = os.waitpid(child, 0)
         assert os.waitstatus_to_exitcode(status) in (0, 9, NEVER_REACHED), f"call {nth} ended the process"
         if not nth:
@@ -171,4 +172,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    at_every_call(Path(sys.argv[1]), sys.argv[2], prepare, serve)

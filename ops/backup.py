@@ -1,0 +1,148 @@
+"""`gobi backup`: the metadata and every body it names, into a folder that keeps the last few backups."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from ops.commands import REFUSED, Refusal, ServerCommand, env_file_option, opened
+from ops.settings import Settings
+from ops.storage import BODIES, open_bodies
+from store.backup import BackedUp, back_up
+from store.backup_folder import BackupFolder, Busy
+from store.body_copies import Lost, Tell
+
+TRY_LATER = 75
+NEEDS_A_PERSON = 1
+KEPT = 7
+
+_EXAMPLES = """\b
+Examples:
+  gobi backup /mnt/usb/gobi
+  gobi backup /mnt/usb/gobi --keep 30 --json"""
+
+
+@click.command(cls=ServerCommand, epilog=_EXAMPLES)
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--keep", metavar="N", type=click.IntRange(min=1), default=KEPT, help=f"Keep the last N. [{KEPT}]")
+@click.option("--verify", is_flag=True, help="Also read what earlier backups copied, and copy anew what is rotten.")
+@click.option("--json", "as_json", is_flag=True, help="Say what was done as JSON.")
+@env_file_option
+def backup(folder: Path, keep: int, verify: bool, as_json: bool, env_file: Path | None) -> None:
+    """Back up everything into DIR: people, vaults, histories, conflicts, and every body that they name.
+
+    Beside a running server or without one. A body that DIR has is not copied again, so it takes as long as there is
+    news. Each is hashed on its way; one that the server has lost or that is rotten is named, and the exit code is 1.
+    Cut off anywhere, the backups before this one are whole.
+
+    DIR has password hashes: keep it to yourself. Put it on another disk.
+    """
+    folder = Path(folder).absolute()
+    with opened(env_file) as (settings, metadata):
+        check_apart(folder, settings)
+        there = BackupFolder(folder)
+        there.prepare()
+        with locked(there, alone=True), progress("bodies") as tell:
+            done = back_up(
+                metadata,
+                open_bodies(settings),
+                str(settings.data_dir / BODIES),
+                there,
+                keep=keep,
+                program=_program(),
+                clock=time.time,
+                again=verify,
+                tell=tell,
+            )
+    click.echo(json.dumps(_as_json(done), ensure_ascii=False) if as_json else _report(folder, done))
+    complain(done.lost, "no backup in this folder has it; a client that has the file brings it back")
+    if done.problem is not None:
+        click.echo(f"gobi: {done.problem}", err=True)
+    if done.lost or done.problem is not None:
+        raise SystemExit(NEEDS_A_PERSON)
+
+
+def _program() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("gobi-sync")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def check_apart(folder: Path, settings: Settings) -> None:
+    """One inside the other would back itself up, or be lost with what it is for. Raises Refusal."""
+    here, data = folder.resolve(), settings.data_dir.resolve()
+    if here == data or data in here.parents or here in data.parents:
+        raise Refusal(f"{folder} and the data folder {data} are one inside the other: name another folder", REFUSED)
+
+
+@contextmanager
+def locked(folder: BackupFolder, *, alone: bool) -> Iterator[None]:
+    try:
+        with folder.locked(alone=alone):
+            yield
+    except Busy as error:
+        raise Refusal(str(error), TRY_LATER) from None
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Tell]:
+    """Counts on a terminal; says nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    last = 0
+
+    def tell(count: int) -> None:
+        nonlocal last
+        if count % 100 == 0:
+            last = count
+            click.echo(f"\r{count:,} {what}", nl=False, err=True)
+
+    try:
+        yield tell
+    finally:
+        if last:
+            click.echo("\r\033[K", nl=False, err=True)
+
+
+def complain(lost: list[Lost], why: str) -> None:
+    for one in lost:
+        click.echo(f"gobi: {one.vault}: {one.path} ({one.hash[:12]}…) is {one.reason}: {why}", err=True)
+
+
+def counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {what if count == 1 else what + 's'}" for what, count in counts.items())
+
+
+def lost_rows(lost: list[Lost]) -> list[dict[str, str]]:
+    return [{"vault": one.vault, "path": one.path, "hash": one.hash, "reason": one.reason} for one in lost]
+
+
+def _report(folder: Path, done: BackedUp) -> str:
+    lines = [
+        f"{done.snapshot} in {folder}: {counted(done.counts)}.",
+        f"{done.copied:,} bodies copied ({done.copied_bytes / 1e6:,.1f} MB), {done.there:,} were there.",
+    ]
+    if done.dropped:
+        lines.append(f"Removed: {', '.join(done.dropped)}.")
+    return "\n".join(lines)
+
+
+def _as_json(done: BackedUp) -> dict[str, object]:
+    return {
+        "snapshot": done.snapshot,
+        **{f"{kind}s": count for kind, count in done.counts.items()},
+        "bodies": {"copied": done.copied, "bytes": done.copied_bytes, "there": done.there},
+        "lost": lost_rows(done.lost),
+        "dropped": done.dropped,
+        "problem": done.problem,
+    }

@@ -1,0 +1,53 @@
+"""Which bodies the disk has lost: an empty file for each, `<root>/lost/<vault id>/<hash>`, beside the bodies.
+
+So every worker and host that shares the bodies knows, and nobody has to look for them. A body is noted by whoever
+misses it (a reader, `gobi check --repair` after it has moved a rotten one away, a restore), and whoever stores it
+again takes the note away. A note too many costs a client an upload, no more.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+
+from sync.model import HASH
+
+LOST = "lost"
+# How many a client is told of at once.
+MOST = 1_000
+
+
+def note_lost(root: str, vault_id: str, hashes: Iterable[str]) -> None:
+    """`root`: the folder of all bodies. Raises nothing: whoever misses a body has something else to tell."""
+    with suppress(OSError):
+        folder = _folder(root, vault_id)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        for digest in hashes:
+            os.close(os.open(f"{folder}/{digest}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def lost(root: str, vault_id: str) -> list[str]:
+    """The hashes of at most MOST of them. Cheap where there are none, as there nearly always are. Raises OSError."""
+    try:
+        names = os.listdir(_folder(root, vault_id))
+    except FileNotFoundError:
+        return []
+    return sorted(name for name in names if HASH.fullmatch(name))[:MOST]
+
+
+def found(root: str, vault_id: str, hashes: Collection[str]) -> None:
+    """Takes the notes about these away. Raises OSError."""
+    folder = _folder(root, vault_id)
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return
+    for digest in names:
+        if digest in hashes:
+            with suppress(FileNotFoundError):  # another worker's, at the same moment
+                os.unlink(f"{folder}/{digest}")
+
+
+def _folder(root: str, vault_id: str) -> str:
+    return f"{root}/{LOST}/{vault_id}"
