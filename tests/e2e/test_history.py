@@ -9,9 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.deployments import DEPLOYMENTS
 from tests.e2e.machines import GOBI, House, Machine, in_step
 from tests.e2e.watching import Watching
 from tests.services import wait_until
+
+
+@pytest.fixture
+def deployed() -> str:
+    """Where a test does not say otherwise: the one with the most in it. What is asked here is what commands do; that
+    the store does the same on every database is said by tests/contract."""
+    return "hosts"
+
+
+EVERYWHERE = pytest.mark.parametrize("deployed", DEPLOYMENTS, indirect=True)
 
 
 def on(machine: Machine, command: str, *more: str, code: int | None = 0) -> str:
@@ -59,6 +70,7 @@ def test_conflicts_shows_every_side_and_how_to_settle(disputed: tuple[Machine, M
     assert [side["device"] for side in one["candidates"]] == ["desktop", "phone"]
 
 
+@EVERYWHERE
 @pytest.mark.parametrize(
     ("options", "outcome"),
     [
@@ -230,6 +242,7 @@ def test_the_log_ends_quietly_where_nobody_reads_on(house: House, laptop: Machin
 # --------------------------------------------------------------------------------------------------------------- undo
 
 
+@EVERYWHERE
 def test_500_files_deleted_by_mistake_come_back_by_one_command(house: House, laptop: Machine, desktop: Machine) -> None:
     for number in range(500):
         laptop.write(f"notes/{number:03}.md", f"note {number}\n")
