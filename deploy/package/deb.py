@@ -88,7 +88,11 @@ def control(contents: dict[str, Entry], architecture: str) -> Iterator[tuple[str
 def script(name: str) -> str:
     """A maintainer script, told which units there are."""
     text = (HERE / name).read_text()
-    return text.replace("@ENABLED@", " ".join(units.enabled())).replace("@UNITS@", " ".join(_whole_units()))
+    everything, enabled = _whole_units(), units.enabled()
+    others = [unit for unit in everything if unit not in enabled]
+    for word, names in (("@UNITS@", everything), ("@ENABLED@", enabled), ("@OTHERS@", others)):
+        text = text.replace(word, " ".join(names))
+    return text
 
 
 def _whole_units() -> list[str]:
