@@ -1,8 +1,8 @@
 """A whole Debian machine to install gobi on: systemd as process 1, and no network.
 
-It runs as a container of systemd-nspawn, which takes a second to start, or, with BOOT=qemu, under a kernel of its own in
-an emulated processor, which takes minutes. Nothing on this machine is touched but `WORK`, in which file systems are kept
-for the next time. Making one takes root, debootstrap and Debian's archive.
+It runs as a container of systemd-nspawn, which takes a second to start, or, with BOOT=qemu, under a kernel of its own
+in an emulated processor, which takes minutes. Nothing on this machine is touched but `WORK`, in which file systems are
+kept for the next time. Making one takes root, debootstrap and Debian's archive.
 """
 
 from __future__ import annotations
