@@ -65,7 +65,7 @@ def entries(tree: Path, architecture: str) -> Iterator[tuple[str, Entry]]:
 
 def _documentation() -> Iterator[tuple[str, Entry]]:
     yield f"{DOCS}/copyright", Entry((HERE / "copyright").read_bytes() + _indented((ROOT / "LICENSE").read_text()))
-    yield f"{DOCS}/changelog.gz", Entry(_packed((ROOT / "CHANGELOG.md").read_bytes()))
+    yield f"{DOCS}/CHANGELOG.md.gz", Entry(_packed((ROOT / "CHANGELOG.md").read_bytes()))
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         yield f"{DOCS}/{path.name}", Entry(path.read_bytes())
     for name in ("nginx.conf", "Caddyfile", "grafana.json"):

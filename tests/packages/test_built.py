@@ -34,6 +34,10 @@ OF_THE_SYSTEM = {
     "ld-linux-aarch64",
 }
 
+# It brings its libraries, so that nothing is downloaded; it is built from wheels, by no Debian source package; and it
+# has no maintainer's address.
+ACCEPTED = ("embedded-library", "no-changelog", "unstripped-binary-or-object", "bogus-mail-host")
+
 
 def pythons() -> dict[str, Path]:
     """Every Python of this machine that the single file is for."""
@@ -111,7 +115,3 @@ def test_lintian_finds_nothing_that_was_not_thought_about() -> None:
     command = ["lintian", "--fail-on=error", "--suppress-tags", ",".join(ACCEPTED), str(package)]
     done = subprocess.run(command, env=environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-# It brings its libraries, so that nothing is downloaded; and it is built from wheels, by no Debian source package.
-ACCEPTED = ("embedded-library", "no-changelog", "unstripped-binary-or-object", "python3-script-but-no-python3-dep")
