@@ -13,7 +13,6 @@ import pwd
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 import traceback
@@ -35,7 +34,9 @@ def step(one: Callable[[], None]) -> Callable[[], None]:
 
 
 def say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201  # to the console, which the other side reads
+    """To the console, which the other side reads. Opened anew each time: asking for a login there hangs it up."""
+    with open("/dev/console", "w") as console:
+        console.write(text + "\n")
 
 
 def run(*command: str, fails: bool = False, **options: object) -> str:
@@ -323,6 +324,7 @@ def nothing_of_it_complained() -> None:
 
 
 def main() -> None:
+    say("")  # after what else is on this line
     for one in STEPS:
         name = one.__name__.replace("_", " ")
         try:
@@ -337,6 +339,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.stdout = open("/dev/console", "w")  # noqa: SIM115
-    say("")  # after what else is on this line: somebody asks for a login
     main()
