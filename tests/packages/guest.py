@@ -260,8 +260,9 @@ def a_wrong_setting_stops_it_and_the_journal_says_which() -> None:
     wait_until(lambda: shown("ActiveState") == "failed", "the failure")
     assert "GOBI_WORKERS" in run("journalctl", "-u", UNIT, "-n", "50", "--no-pager")
     settings.write_text(before)
-    run("systemctl", "reset-failed", UNIT, "gobi.socket")
-    run("systemctl", "restart", "gobi.socket", UNIT)
+    run("systemctl", "stop", UNIT, "gobi.socket")
+    run("systemctl", "reset-failed", UNIT, "gobi.socket", fails=True)
+    run("systemctl", "start", "gobi.socket", UNIT)
     wait_until(lambda: status() == 200, "the server")
 
 
