@@ -17,7 +17,7 @@ PYTEST_ARGS ?= -n $$(( $$(nproc) + 1 )) --dist worksteal
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test lint format bench soak screenshots web-libraries clean
+.PHONY: help run test lint format bench soak screenshots web-libraries dist dist-lock test-dist boot-test clean
 
 help:
 	@echo "make run      start a server on this machine and watch two folders being kept in step"
@@ -25,6 +25,9 @@ help:
 	@echo "make bench    measurements                make soak   the tests that run for minutes"
 	@echo "make screenshots   every view of the web page, in build/screenshots"
 	@echo "make web-libraries other people's code in the web page, bundled anew (needs npm)"
+	@echo "make dist     the wheel, the single file and the Debian packages, in dist/"
+	@echo "make test-dist     builds them and tries them; make boot-test boots Debians to install them on"
+	@echo "make dist-lock     pins anew which versions of the libraries they bring"
 	@echo "make format   let ruff mend what it can   make clean  remove everything that make made"
 
 run: $(READY)
@@ -55,6 +58,19 @@ screenshots: $(READY) $(BROWSER)
 
 web-libraries:
 	@cd deploy/web-libraries && npm ci --no-audit --no-fund && npm run build
+
+dist: $(READY)
+	@$(BIN)/python -m deploy.package
+
+dist-lock: $(READY)
+	@$(BIN)/python -m deploy.package lock
+
+# What is missing for a test (qemu, debootstrap, root) is said, and the test left out.
+test-dist: dist
+	@$(BIN)/python -m pytest -m dist
+
+boot-test: dist
+	@$(BIN)/python -m pytest -m boot -s
 
 clean:
 	rm -rf $(VENV) .run build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

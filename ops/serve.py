@@ -95,5 +95,9 @@ def _become_gunicorn(variables: dict[str, str]) -> NoReturn:
     folder may well hold a `store.py`."""
     environ = _ALLOCATOR | {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     environ |= variables | {"PYTHONSAFEPATH": "1"}
+    command = [sys.executable, "-m", "gunicorn", "--config", "python:ops.gunicorn_conf"]
+    if sys.flags.no_site:  # a package: its folder is known to no Python, and holds all that is needed
+        command.insert(1, "-S")
+        environ["PYTHONPATH"] = str(Path(__file__).resolve().parent.parent)
     os.chdir("/")
-    os.execve(sys.executable, [sys.executable, "-m", "gunicorn", "--config", "python:ops.gunicorn_conf"], environ)  # noqa: S606  # no shell is wanted
+    os.execve(command[0], command, environ)  # noqa: S606  # no shell is wanted

@@ -83,6 +83,16 @@ def test_it_beats_although_a_worker_hangs(supervisor: Supervisor) -> None:
     os.kill(worker, signal.SIGCONT)
 
 
+def test_a_worker_that_hangs_is_replaced(supervisor: Supervisor) -> None:
+    supervisor.start(GUNICORN_CMD_ARGS="--timeout=5").hear_until("READY=1")
+    address = place(supervisor.address)
+    (hung,) = supervisor.workers
+    os.kill(hung, signal.SIGSTOP)
+    wait_until(lambda: hung not in supervisor.workers and supervisor.workers != [], "another worker")
+    assert status(address) == 200
+    assert supervisor.stop() == 0
+
+
 def test_it_does_not_beat_when_its_main_loop_hangs_although_the_workers_serve(supervisor: Supervisor) -> None:
     supervisor.start().hear_until("READY=1")
     address = place(supervisor.address)

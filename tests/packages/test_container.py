@@ -1,0 +1,86 @@
+"""The container files. No image is built here; what they say is held to what gobi is."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ops import settings
+from tests.server import GobiServer
+
+DEPLOY = Path(__file__).resolve().parent.parent.parent / "deploy"
+ROOT = DEPLOY.parent
+DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+
+
+def instructions(name: str) -> list[str]:
+    whole = re.sub(r"\\\n", " ", DOCKERFILE)
+    return re.findall(rf"^{name} +(.*)", whole, re.MULTILINE)
+
+
+def test_every_setting_in_the_container_files_exists_and_has_a_value_that_gobi_takes() -> None:
+    image = dict(word.partition("=")[::2] for line in instructions("ENV") for word in shlex.split(line))
+    composed = COMPOSE["services"]["gobi"]["environment"]
+    variables = {name: value for name, value in {**image, **composed}.items() if name.startswith("GOBI_")}
+    assert set(variables) <= set(settings.names())
+    found = settings.parse(variables)
+    assert found.workers == 2
+    assert found.listen == "0.0.0.0:8787"
+    commented = re.findall(r"# (GOBI_\w+): (\S+)", (DEPLOY / "compose.yaml").read_text())
+    settings.parse(variables | dict(commented))
+
+
+def test_the_image_copies_what_there_is_and_all_rooms_of_gobi() -> None:
+    copied = {
+        word.rstrip("/") for line in instructions("COPY") if not line.startswith("--from") for word in line.split()[:-1]
+    }
+    assert [one for one in copied if not (ROOT / one).exists()] == []
+    assert {"gobi.py", "handlers", "store", "sync", "client", "ops"} <= copied
+    kept = {
+        line.lstrip("!") for line in (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines() if line[:1] == "!"
+    }
+    assert kept == copied
+
+
+def test_the_server_has_no_rights_in_the_container_and_keeps_its_data_outside() -> None:
+    assert instructions("USER")[-1] == "8787:8787"
+    (volume,) = instructions("VOLUME")
+    assert f"GOBI_DATA_DIR={volume}" in DOCKERFILE
+    service = COMPOSE["services"]["gobi"]
+    assert [one.partition(":")[2] for one in service["volumes"]] == [volume]
+    assert service["ports"] == ["127.0.0.1:8787:8787"], "passwords in plain text belong on no network"
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+
+
+def test_nobody_but_the_server_reaches_the_database_and_redis() -> None:
+    for name in ("mongo", "redis"):
+        assert COMPOSE["services"][name]["networks"] == ["inside"]
+        assert "ports" not in COMPOSE["services"][name]
+    assert COMPOSE["networks"]["inside"]["internal"] is True
+    named = {volume.partition(":")[0] for one in COMPOSE["services"].values() for volume in one.get("volumes", [])}
+    assert named == set(COMPOSE["volumes"])
+
+
+def healthcheck(port: int) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(DEPLOY / "healthcheck.py")]
+    environ = {"GOBI_LISTEN": f"0.0.0.0:{port}"}
+    return subprocess.run(command, env=environ, capture_output=True, text=True)
+
+
+def test_its_health_is_whether_it_answers(server: GobiServer) -> None:
+    assert healthcheck(server.address[1]).returncode == 0
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    done = healthcheck(port)
+    assert done.returncode == 1
+    assert f"127.0.0.1:{port} does not answer" in done.stderr
+    assert "Traceback" not in done.stderr
