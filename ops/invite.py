@@ -104,8 +104,7 @@ def _vault(metadata: Metadata, user: str, name: str) -> Vault:
         )
     if user not in there.members:
         raise Refusal(
-            f"{user} is not a member of {name}: one of its owners lets them in first, with PUT "
-            f"/v1/vaults/{name}/members/{user}",
+            f"{user} is not a member of {name}: let them in first, with gobi vault member {name} {user} --role write",
             REFUSED,
         )
     return there

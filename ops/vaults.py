@@ -71,6 +71,31 @@ def change(name: str, auto_merge: str, env_file: Path | None) -> None:
     click.echo(f"{name}: auto-merge is {auto_merge}.")
 
 
+@vault.command(cls=ServerCommand, epilog=_example("gobi vault member notes you --role write"))
+@click.argument("name")
+@click.argument("user")
+@click.option(
+    "--role",
+    required=True,
+    type=click.Choice(["read", "write", "owner", "none"]),
+    help="What they may: owners also say who else may enter; none takes them out.",
+)
+@env_file_option
+def member(name: str, user: str, role: str, env_file: Path | None) -> None:
+    """Let somebody into a vault, change what they may, or take them out. What they wrote stays."""
+    with opened(env_file) as (settings, metadata):
+        there = _require(metadata, name)
+        with telling(settings) as bus:
+            registry = Registry(metadata, open_bodies(settings), bus)
+            if role == "none":
+                registry.remove_member(there, user)
+            else:
+                registry.set_member(there, user, role)
+    click.echo(
+        f"{name}: {user} is not a member any more." if role == "none" else f"{name}: {user} has the role {role}."
+    )
+
+
 @vault.command(cls=ServerCommand, epilog=_example("gobi vault remove notes --yes"))
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do it: the vault with its whole history is gone then.")

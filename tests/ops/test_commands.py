@@ -119,6 +119,26 @@ def test_a_vault_is_told_to_merge_by_itself_and_not_to(offline: GobiServer) -> N
         assert row["auto_merge"] is said
 
 
+def test_people_are_let_into_a_vault_and_taken_out_again(offline: GobiServer) -> None:
+    offline.add_user()
+    offline.add_user("you")
+    offline.gobi("vault", "create", "notes", "--owner", "me")
+
+    def members() -> dict[str, str]:
+        (row,) = json.loads(offline.gobi("vault", "list", "--json").stdout)["vaults"]
+        found: dict[str, str] = row["members"]
+        return found
+
+    for role in ("read", "owner", "write"):
+        assert offline.gobi("vault", "member", "notes", "you", "--role", role).returncode == 0
+        assert members() == {"me": "owner", "you": role}
+    assert offline.gobi("vault", "member", "notes", "you", "--role", "none").returncode == 0
+    refused = offline.gobi("vault", "member", "notes", "me", "--role", "none")
+    assert (refused.returncode, members()) == (2, {"me": "owner"})
+    assert "owner" in refused.stderr
+    assert offline.gobi("vault", "member", "notes", "nobody", "--role", "read").returncode == 2
+
+
 def test_vaults_are_made_listed_and_removed(offline: GobiServer) -> None:
     offline.add_user("me")
     assert offline.gobi("vault", "create", "notes", "--owner", "me").returncode == 0

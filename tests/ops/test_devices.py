@@ -125,7 +125,7 @@ def test_on_a_terminal_the_code_is_a_picture_too(home: GobiServer) -> None:
         (["invite", "me", "notes"], "GOBI_PUBLIC_URL"),
         (["invite", "nobody", "notes", "--url", URL], "nobody"),
         (["invite", "me", "nothing", "--url", URL], "gobi vault create nothing --owner me"),
-        (["invite", "you", "notes", "--url", URL], "/v1/vaults/notes/members/you"),
+        (["invite", "you", "notes", "--url", URL], "gobi vault member notes you"),
         (["invite", "me", "notes", "--url", "pi.example.org"], "--url"),
         (["invite", "me", "notes", "--url", "https://pi.example.org/prefix"], "without a path"),
         (["invite", "me", "notes", "--url", "http://pi.example.org"], "--insecure"),
