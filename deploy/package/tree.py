@@ -19,12 +19,12 @@ from gobi import main
 
 main()
 """
-# For those who build or test the libraries; and what only pip would read.
+# For those who build or test the libraries; what only pip would read; and manuals of programs that are not installed.
 _LEFT_OUT = re.compile(
     r"(gevent|greenlet|zope/interface(/\w+)?)/(tests|testing)/"
     r"|.*\.(c|cpp|h|hpp|pxd|pyx|pyi)$"
     r"|[^/]+\.dist-info/(RECORD|WHEEL|INSTALLER|direct_url\.json)$"
-    r"|[^/]+\.data/headers/"
+    r"|[^/]+\.data/(headers|data/share/man)/"
 )
 _EXTENSION = re.compile(r"(.*)\.(abi3|cpython-[\w-]+)\.so$")
 
