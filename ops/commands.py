@@ -33,6 +33,7 @@ class ServerCommand(click.Command):
     """Turns what the store refuses into one line and an exit code."""
 
     def invoke(self, ctx: click.Context) -> object:
+        logging.getLogger("gobi").addHandler(logging.NullHandler())  # a command says in its own words what is wrong
         try:
             return super().invoke(ctx)
         except StoreError as error:
@@ -75,7 +76,6 @@ def opened(env_file: Path | None) -> Iterator[tuple[Settings, Metadata]]:
 @contextmanager
 def telling(settings: Settings) -> Iterator[Bus]:
     """What tells the workers that run. Where it cannot, a line says so: the command has succeeded all the same."""
-    logging.getLogger("gobi").addHandler(logging.NullHandler())  # or the bus would say it in its own words too
     bus = open_bus(settings)
     try:
         yield bus

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 from tests.deployments import Deployment, hosts, workers
 from tests.server import GobiServer
 from tests.services import Redis, ReplicaSet
+
+# Started in the background of a script, SIGINT is ignored here, and would be in every program that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

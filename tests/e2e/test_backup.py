@@ -293,7 +293,8 @@ def test_what_is_lost_is_told_and_everything_else_is_there(home: Home) -> None:
     done = home.server.gobi("backup", str(home.backups))
     assert done.returncode == 1
     assert done.stderr.startswith("gobi: notes: 1/note 1.md (")
-    assert home.back_up(code=1)["lost"][0]["reason"] == "rotten"
+    assert "is rotten" in done.stderr
+    assert home.back_up(code=1)["lost"][0]["reason"] == "missing", "it was put aside"
     home.die()
     home.use("sqlite")
     assert [one["path"] for one in home.restore(code=1)["lost"]] == ["1/note 1.md"]

@@ -46,7 +46,7 @@ class Echo:
         taken = take(req.env)
         req.env["gunicorn.socket"].sendall(answer)
         loop = gevent.get_hub().loop
-        one = Echoing(taken.socket, loop, self, user="suite", password=None, vault_id="", at=0)
+        one = Echoing(taken.socket, loop, self, user="suite", device=None, password=None, vault_id="", at=0)
         self._connections.add(one)
         if taken.unread:
             one.receive(taken.unread)
