@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import json
 from pathlib import Path
 
+import pytest
+
 from store.healing import note_lost
+from tests.deployments import Deployment
 from tests.e2e.machines import House, Machine, in_step
 
 
@@ -96,3 +100,36 @@ def test_another_client_sees_nothing_of_it_until_something_is_lost(house: House,
     connection.request("GET", f"/v1/vaults/{house.vault}/lost")
     assert connection.getresponse().status == 401
     connection.close()
+
+
+def test_what_a_check_finds_is_never_served_and_comes_back_with_the_next_sync(
+    own_deployment: Deployment, own_house: House
+) -> None:
+    """A flipped bit, a body that is cut off, and one that is gone, while the server runs."""
+    laptop = own_house.machine("laptop")
+    flipped, cut, gone, sound = (f"{what} of {own_house.vault}".encode() for what in ("flip", "cut", "gone", "sound"))
+    for name, body in {"flip": flipped, "cut": cut, "gone": gone, "sound": sound}.items():
+        laptop.write(f"{name}.md", body)
+    laptop.sync()
+    damaged = bytearray(flipped)
+    damaged[3] ^= 1
+    body_file(own_house, flipped).write_bytes(damaged)
+    body_file(own_house, cut).write_bytes(cut[:-1])
+    body_file(own_house, gone).unlink()
+
+    def check(*options: str) -> tuple[int, dict[str, str]]:
+        done = own_house.server.gobi("check", "--json", *options)
+        (vault,) = json.loads(done.stdout)["vaults"]
+        return done.returncode, {one["path"]: one["state"] for one in vault["lost"]}
+
+    assert check() == (1, {"cut.md": "truncated", "gone.md": "missing"})
+    everything = {"flip.md": "rotten", "cut.md": "truncated", "gone.md": "missing"}
+    assert check("--bodies") == (1, everything), "and nothing was changed by looking"
+    assert check("--bodies", "--repair") == (1, everything)
+    for name in ("flip", "cut", "gone"):
+        with pytest.raises(AssertionError, match=r"500 .*lost"):
+            own_house.body(f"/files/{name}.md")
+    assert notes(" ".join(laptop.sync("--json").json["notes"]))
+    assert check("--bodies") == (0, {})
+    for name, body in {"flip": flipped, "cut": cut, "gone": gone, "sound": sound}.items():
+        assert own_house.body(f"/files/{name}.md") == body
