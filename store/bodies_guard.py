@@ -1,7 +1,8 @@
 """Who may remove bodies, and when: a lock file beside them, held by processes and let go by the kernel when they die.
 
-A backup that has read the metadata still needs the bodies named there, though versions expire meanwhile. So many may
-share the lock (they read bodies by what they learned earlier), and one alone takes it to remove some.
+A backup that has read the metadata still needs the bodies named there, and while it reads the log no version may leave
+that. So many may share the lock (they read bodies by what they learned earlier), and one alone takes it to remove
+bodies or versions.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ COLLECTING = "collecting"
 
 @contextmanager
 def needing(root: str) -> Iterator[None]:
-    """While this is held nobody removes bodies under `root`. Waits for one who is at it: seconds, not hours."""
+    """While this is held nobody removes bodies under `root`, or versions that name them. Waits for one who is at it:
+    seconds, not hours."""
     with _opened(root) as descriptor:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield

@@ -117,8 +117,10 @@ class Collector:
             if self._dry:
                 stamps.extend(version.stamp for version in found)
             else:
-                self._metadata.set_purge_mark(vault.id, mark)
-                versions = self._aging.purge(vault.id, found, before)
+                # A backup reads the log page by page: it would have a file and miss its deletion.
+                with removing(self._root):
+                    self._metadata.set_purge_mark(vault.id, mark)
+                    versions = self._aging.purge(vault.id, found, before)
             live = sum(version.live for version in versions)
             counted = _sum(counted, Collected(versions=live, tombstones=len(versions) - live))
         references = self._referred(vault, _Sorted(stamps))

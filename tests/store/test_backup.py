@@ -12,7 +12,8 @@ from store import backup_contents, backup_format
 from store.base import User, Vault
 from store.bodies import DiskBodies
 from store.bodies_guard import removing
-from store.errors import Unavailable
+from store.collection import Collector, Limits
+from store.errors import InUse, Unavailable
 from tests.contract.log import append
 from tests.store.backups import Backups, Meanwhile, body_of, contents, fill
 from tests.store.world import USER, World
@@ -172,3 +173,30 @@ def test_a_purge_that_happens_meanwhile_is_known_by_its_mark(world: World, backu
 
     backups.make(world, Meanwhile(world.metadata, purge, before="versions"))
     assert backups.restore()[0].vault.purge_mark == first.stamp
+
+
+def test_a_collection_that_began_before_it_takes_nothing_out_of_what_it_reads(
+    world: World, backups: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a backup had a file and not its deletion, which comes later in the log, and the file would come back."""
+    assert isinstance(world.bodies, DiskBodies)
+    world.registry.create(USER, "before")
+    world.delete("gone.md", world.new("gone.md", b"gone").stamp)
+    world.new("a.md", b"one")
+    collection = Collector(world.metadata, world.bodies._root, Limits(0)).run()
+    assert next(collection)[0] == "before"
+    monkeypatch.setattr(backup_contents, "PAGE", 1)
+    row = backup_format.Writer.row
+
+    def collected_after(writer: backup_format.Writer, kind: str, fields: Any) -> None:
+        row(writer, kind, fields)
+        if kind == "version":
+            with pytest.raises(InUse, match="backup"):
+                next(collection)
+            monkeypatch.undo()
+
+    monkeypatch.setattr(backup_format.Writer, "row", collected_after)
+    backups.make(world)
+    new, _ = backups.restore()
+    assert new.files() == {"a.md": b"one"}
+    assert new.log() == world.log()
