@@ -35,6 +35,9 @@ FORMAT = 1
 HEADER, TRAILER = "gobi-backup", "end"
 COUNTED = ("user", "vault", "version", "conflict")
 
+# What reading JSON of another shape comes to.
+_WRONG = (ValueError, LookupError, TypeError, AttributeError)
+
 Row = tuple[str, Json]
 
 
@@ -96,7 +99,7 @@ def rows(path: Path) -> Iterator[Row]:
             raise EOFError
     except EOFError:
         raise Refused(f"{path} is cut off: take another snapshot") from None
-    except (ValueError, KeyError, TypeError, msgspec.DecodeError, zlib.error, gzip.BadGzipFile) as error:
+    except (*_WRONG, msgspec.DecodeError, zlib.error, gzip.BadGzipFile) as error:
         raise _damaged(path, error) from None
     except OSError as error:
         raise Refused(f"{path} cannot be read ({error.strerror}): see to its disk and permissions") from None
@@ -127,7 +130,7 @@ def summary(path: Path) -> Summary:
     """Reads all of it. Raises Refused where it is not whole, or of a newer format."""
     try:
         return _summary(path)
-    except (KeyError, IndexError, TypeError) as error:
+    except _WRONG as error:
         raise _damaged(path, error) from None
 
 

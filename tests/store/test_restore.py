@@ -79,6 +79,8 @@ def test_what_is_not_whole_is_not_restored(world: World, backups: Backups) -> No
     damaged += [gzip.compress(b"".join(lines[:count])) for count in range(len(lines))]
     damaged += [gzip.compress(b"".join(lines[:3] + lines[4:])), gzip.compress(b"".join([*lines, lines[-2]]))]
     damaged.append(whole[:200] + bytes([whole[200] ^ 1]) + whole[201:])
+    others = (b"[]", b"5", b'{"user":5}', b'{"vault":{"id":1}}')
+    damaged += [gzip.compress(b"".join([*lines[:1], other, b"\n", *lines[2:]])) for other in others]
     for data in damaged:
         file.write_bytes(data)
         with pytest.raises(Refused, match="take another snapshot"):
