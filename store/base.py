@@ -361,7 +361,11 @@ class Bodies(Protocol):
         it is read, before the last of it (store/bodies_verify.py). Where blocking is allowed, as is reading."""
 
     def lost(self, vault_id: str) -> list[str]:
-        """Hashes of bodies that the vault is known to have lost, some of them where there are many. Cheap."""
+        """Hashes of bodies that the vault is known to have lost; where there are many, some of them, others each time.
+        Cheap."""
+
+    def is_lost(self, vault_id: str, hash: str) -> bool:
+        """Whether the vault is known to have lost this one."""
 
     def discard(self, received: Iterable[Received]) -> None: ...
 

@@ -190,7 +190,11 @@ class DiskBodies:
 
     def lost(self, vault_id: str) -> list[str]:
         with translated():
-            return healing.lost(self._root, vault_id)
+            return healing.some_lost(self._root, vault_id)
+
+    def is_lost(self, vault_id: str, hash: str) -> bool:
+        with translated():
+            return healing.is_lost(self._root, vault_id, hash)
 
     def discard(self, received: Iterable[Received]) -> None:
         for one in received:

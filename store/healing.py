@@ -8,6 +8,7 @@ again takes the note away. A note too many costs a client an upload, no more.
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 
@@ -27,13 +28,25 @@ def note_lost(root: str, vault_id: str, hashes: Iterable[str]) -> None:
             os.close(os.open(f"{folder}/{digest}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
+def some_lost(root: str, vault_id: str) -> list[str]:
+    """MOST of them at most, and others each time: those that nobody has may be as many, and would hide the rest for
+    ever. Raises OSError."""
+    noted = lost(root, vault_id)
+    return noted if len(noted) <= MOST else sorted(random.sample(noted, MOST))
+
+
+def is_lost(root: str, vault_id: str, digest: str) -> bool:
+    """Raises OSError."""
+    return os.path.lexists(f"{_folder(root, vault_id)}/{digest}")
+
+
 def lost(root: str, vault_id: str) -> list[str]:
-    """The hashes of at most MOST of them. Cheap where there are none, as there nearly always are. Raises OSError."""
+    """The hashes of all of them. Cheap where there are none, as there nearly always are. Raises OSError."""
     try:
         names = os.listdir(_folder(root, vault_id))
     except FileNotFoundError:
         return []
-    return sorted(name for name in names if HASH.fullmatch(name))[:MOST]
+    return sorted(name for name in names if HASH.fullmatch(name))
 
 
 def found(root: str, vault_id: str, hashes: Collection[str]) -> None:

@@ -259,7 +259,7 @@ class Vaults:
     def give_back(self, vault: Vault, hash: str, chunks: Iterable[bytes], *, length: int | None) -> None:
         """Stores a body that the vault is known to have lost. Raises NotFound, HashMismatch, TooLarge, LengthMismatch,
         DiskFull."""
-        if hash not in self._offload(self._bodies.lost, vault.id):
+        if not self._offload(self._bodies.is_lost, vault.id, hash):
             raise NotFound("no such body is missing here (any more)")
         received = self._receive(chunks, length)
         if received.hash != hash:

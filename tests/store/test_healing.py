@@ -119,3 +119,19 @@ def test_a_long_list_comes_in_parts(world: World) -> None:
     assert world.reader.lost(other) == []
     world.bodies.remove_vault(world.vault.id)
     assert world.reader.lost(world.vault) == []
+
+
+def test_what_nobody_has_does_not_hide_the_rest_of_a_long_list(world: World) -> None:
+    """Or the rest would never come back, however often somebody asks who has it."""
+    bodies = [str(number).encode() for number in range(MOST + 5)]
+    last = max(bodies, key=sha256)
+    version = world.new("a.md", last)
+    body_of(world, last).unlink()
+    note_lost(root(world), world.vault.id, [sha256(body) for body in bodies])
+    told: set[str] = set()
+    for _ in range(100):
+        told |= set(world.reader.lost(world.vault))
+    assert told == {sha256(body) for body in bodies}
+    world.vaults.give_back(world.vault, sha256(last), [last], length=len(last))
+    assert world.body(version) == last
+    assert len(os.listdir(Path(root(world)) / "lost" / world.vault.id)) == MOST + 4
