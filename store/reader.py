@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from os import SEEK_END
@@ -127,7 +128,7 @@ class Reader:
             page, position = self._metadata.listing(vault.id, at=cursor.stamp, after=cursor.position, limit=limit)
             return Page(page, Cursor(cursor.epoch, cursor.stamp, position), position is not None)
         page = self._metadata.changes(vault.id, cursor.stamp, limit)
-        if vault.clock - cursor.stamp > LONG_AWAY_US:
+        if page and _long_ago(vault, cursor.stamp):
             self._check_again(vault, cursor)
         stamp = page[-1].stamp if page else cursor.stamp
         return Page(page, Cursor(vault.epoch, stamp), len(page) == limit and stamp != vault.clock)
@@ -233,7 +234,7 @@ class Reader:
 
     def _check_moment(self, vault: Vault, moment: int) -> None:
         """As `_check_again`, for what stood at a moment. Raises Purged: an archive that is cut off is no archive."""
-        now = self._metadata.vault(vault.name) if vault.clock - moment > LONG_AWAY_US else None
+        now = self._metadata.vault(vault.name) if _long_ago(vault, moment) else None
         if now is not None and now.id == vault.id and moment < now.purge_mark:
             raise Purged("what stood then was purged: its time to be kept was over")
 
@@ -289,6 +290,11 @@ class Reader:
         if not conflict.open and self._offload(self._bodies.missing, vault.id, [body]):
             raise Purged("that side was purged: the conflict was settled long ago")
         return Side(candidate.hash, candidate.size, conflict.path, candidate.mtime)
+
+
+def _long_ago(vault: Vault, stamp: int) -> bool:
+    """Whether a collection may be at what came right after it, also where nothing else was written since."""
+    return max(vault.clock, time.time_ns() // 1_000) - stamp > LONG_AWAY_US
 
 
 def require_live(head: Version | None) -> Version:

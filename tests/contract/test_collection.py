@@ -96,22 +96,24 @@ def test_what_stood_at_any_moment_from_the_purge_mark_on_is_still_known(past: Pa
     assert [one.path for one in page.changes] == ["c"]
 
 
+@pytest.mark.parametrize("idle", [False, True], ids=["a vault in use", "a vault left alone"])
 @pytest.mark.parametrize("what", ["changes", "archive"])
 def test_a_collection_in_the_middle_of_reading_old_things_leaves_nothing_out_unnoticed(
-    past: Past, monkeypatch: pytest.MonkeyPatch, what: str
+    past: Past, monkeypatch: pytest.MonkeyPatch, what: str, idle: bool
 ) -> None:
-    with past.days_ago(800) as world:
-        a, _ = world.new("a", b"a1"), world.new("b", b"b1")
     with past.days_ago(700) as world:
+        a, _ = world.new("a", b"a1"), world.new("b", b"b1")
         world.delete("a", a.stamp)
-    world.new("now", b"now")
+        world.new("last", b"last")
+    if not idle:
+        world.new("now", b"now")
     vault = world.vault
     method = "changes" if what == "changes" else "live"
     original = getattr(world.metadata, method)
 
     def collected_first(*arguments: object, **named: object) -> object:
         monkeypatch.undo()
-        past.collect()
+        past.collect(force=idle)
         return original(*arguments, **named)
 
     monkeypatch.setattr(world.metadata, method, collected_first)
