@@ -13,10 +13,10 @@ from functools import partial
 
 from store.base import Bodies, Bus, Metadata, Received, Transaction, Vault
 from store.bodies_confirm import confirm
+from store.bodies_verify import damaged
 from store.commit import Batch, Committed, Group, Outcome
 from store.errors import (
     BadRequest,
-    BodyMissing,
     HashMismatch,
     LengthMismatch,
     NotFound,
@@ -348,7 +348,8 @@ class Vaults:
         new |= {digest for digest, is_new in there.items() if is_new}
         for digest, _ in wanted:
             if digest not in there:
-                raise BodyMissing(f"the server has lost the body {digest[:12]}…: restore it from a backup")
+                self._offload(self._bodies.open, vault.id, digest).close()  # so clients hear that it is lost
+                raise damaged(digest)
 
     def _check_quota(self, vault: Vault, received: Sequence[Received]) -> None:
         if not self._quota or not received:

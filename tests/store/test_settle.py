@@ -275,12 +275,13 @@ def test_a_choice_has_to_make_sense(keep: str, text: str | None) -> None:
 
 
 def test_a_candidate_whose_body_is_lost_stops_the_settlement(dispute: Dispute) -> None:
-    """Nothing is committed on bytes that are not there."""
+    """Nothing is committed on bytes that are not there; whoever has them is asked for them."""
     world, log = dispute.world, dispute.world.log()
     world.bodies.remove_vault(world.vault.id)
     with pytest.raises(BodyMissing):
         world.resolve(dispute.conflict, "server", dispute.server.stamp)
     assert_unchanged(world, log, [dispute.conflict])
+    assert world.reader.lost(world.vault) == [dispute.conflict.candidates[0].hash]
 
 
 @pytest.fixture
