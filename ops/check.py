@@ -35,7 +35,8 @@ def check(deep: bool, repair: bool, as_json: bool, env_file: Path | None) -> int
     It tells of versions whose body is missing or damaged, of counters that are wrong, of bodies that nothing refers to
     (gobi gc removes those), and of whatever lies among the bodies and is not gobi's. Nothing is ever deleted.
 
-    Exit code: 0 where all is well, 1 where something needs a person, 69 where the database is out of reach.
+    Exit code: 0 where all is well, 1 where something needs a person, 69 where the database is out of reach,
+    75 where counters have to be put right and a collection runs.
     """
     reports: list[Report] = []
     with opened(env_file) as (settings, metadata):

@@ -15,6 +15,7 @@ from store import healing
 from store.aging import Counters
 from store.base import Bodies, Metadata, Vault
 from store.bodies_aside import QUARANTINE, TRASH, place, quarantine
+from store.bodies_guard import collecting
 from store.bodies_incoming import translated
 from store.bodies_verify import digest_of
 from store.references import PAGE, References
@@ -92,7 +93,8 @@ class Audit:
 
     def run(self) -> Iterator[Report]:
         """One report a vault; those without a vault that the database knows under their ids, and a last one under an
-        empty name, for what belongs to none. Raises Unavailable."""
+        empty name, for what belongs to none. Raises Unavailable; InUse where a collection runs and counters are wrong.
+        """
         with translated():
             folders = walk.vault_ids(self._root)
             vaults = self._metadata.vaults()
@@ -170,28 +172,35 @@ class Audit:
     # -- counters
 
     def _count(self, vault: Vault, report: Report) -> None:
-        """At one moment, which the log still tells later. What is put right is added, so that commits at the same time
-        count as well."""
+        if (found := self._counters(vault)) is None:
+            return
+        report.counted, report.counters = found
+        if self._repair:
+            # A collection puts them right as well. Once more, for it may have, and by as much as they were wrong.
+            with collecting(self._root):
+                if (found := self._counters(vault)) is not None:
+                    counted, right = found
+                    change = Counters(*(wanted - is_ for wanted, is_ in zip(right, counted, strict=True)))
+                    self._metadata.aging().adjust(vault.id, change)
+
+    def _counters(self, vault: Vault) -> tuple[Counters, Counters] | None:
+        """What is counted and what ought to be, if that is not the same. At one moment, which the log still tells
+        later. What is put right is added, so that commits at the same time count as well."""
         for _ in range(_TRIES):
             there = self._metadata.vault(vault.name)
             if there is None or there.id != vault.id:
-                return
+                return None
             disputes = len(self._metadata.open_conflicts(vault.id))
             references = References(self._metadata, vault.id)
             references.read(there.clock)
             if self._metadata.vault(vault.name) == there:
                 break
         else:
-            return  # too much is going on to say
+            return None  # too much is going on to say
         files, size = self._live(there)
         right = Counters(files, size, references.bytes, disputes)
         counted = Counters(there.files, there.bytes, there.stored, there.conflicts)
-        if right == counted:
-            return
-        report.counted, report.counters = counted, right
-        if self._repair:
-            change = Counters(*(wanted - is_ for wanted, is_ in zip(right, counted, strict=True)))
-            self._metadata.aging().adjust(vault.id, change)
+        return None if right == counted else (counted, right)
 
     def _live(self, vault: Vault) -> tuple[int, int]:
         files = size = 0

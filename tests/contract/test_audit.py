@@ -8,7 +8,9 @@ import pytest
 
 from store.aging import Counters
 from store.audit import Audit, Lost, Report, lost
-from store.errors import BodyMissing
+from store.base import Vault
+from store.bodies_guard import collecting
+from store.errors import BodyMissing, InUse
 from tests.contract.backends import Backend
 from tests.contract.past import Past
 from tests.store.world import World, change, parcel, sha256
@@ -60,6 +62,28 @@ def test_counters_are_put_right_by_as_much_as_they_were_wrong(past: Past) -> Non
     assert world.vault != sound
     audit(past, repair=True)
     assert world.vault == sound
+
+
+def test_what_a_collection_puts_right_meanwhile_is_not_put_right_twice(past: Past) -> None:
+    world = past.world
+    world.new("a", b"body")
+    world.metadata.aging().adjust(world.vault.id, Counters(stored=1_000))
+    there = world.vault
+    with collecting(str(past.root)), pytest.raises(InUse):
+        audit(past, repair=True)
+    assert world.vault == there
+    check = Audit(world.metadata, world.bodies, str(past.root), repair=True)
+    counters, calls = check._counters, iter([True, False])
+
+    def then_collected(vault: Vault) -> tuple[Counters, Counters] | None:
+        found = counters(vault)
+        if next(calls):
+            past.collect()
+        return found
+
+    check._counters = then_collected  # type: ignore[method-assign]
+    list(check.run())
+    assert world.vault.stored == 4
 
 
 def test_what_is_lost_is_told_version_by_version_and_whoever_sends_it_heals_it(past: Past) -> None:
