@@ -117,9 +117,10 @@ class BackupFolder:
     # -- snapshots
 
     def names(self) -> list[str]:
-        """Oldest first."""
+        """Oldest first; before them those that somebody has given a name of their own."""
         with self._translated():
-            return sorted(one.removesuffix(_ENDING) for one in os.listdir(self._snapshots) if one.endswith(_ENDING))
+            names = [one.removesuffix(_ENDING) for one in os.listdir(self._snapshots) if one.endswith(_ENDING)]
+        return sorted(names, key=lambda name: (_moment(name), name))
 
     def file(self, name: str) -> Path:
         return self._snapshots / (name + _ENDING)
@@ -151,17 +152,18 @@ class BackupFolder:
     def keep(self, count: int) -> list[str]:
         """Removes all snapshots but the newest `count`, and then the bodies that only those named; returns their names.
 
+        What does not have the name of a time stays, with its bodies, and counts for none.
         Raises Refused where one that stays cannot be read: what it needs is not known, so every body stays.
         """
         names = self.names()
-        dropped = names[:-count]
+        dropped = [name for name in names if _moment(name)][:-count]
         if not dropped:
             return []
         with self._translated():
             for name in dropped:
                 self.file(name).unlink()
             flush_files([str(self._snapshots)], on=str(self.path))
-        self._remove_unneeded([self.file(name) for name in names[-count:]])
+        self._remove_unneeded([self.file(name) for name in names if name not in dropped])
         return dropped
 
     def _remove_unneeded(self, kept: list[Path]) -> None:

@@ -147,3 +147,19 @@ def test_a_disk_that_fails_is_named_as_the_one_it_is(
             backups.make(world)
     assert "server" not in str(refused.value)
     assert backups.make(world).copied == 1
+
+
+def test_what_has_a_name_of_its_own_pushes_no_backup_out_and_is_not_pushed_out(world: World, backups: Backups) -> None:
+    """Somebody renamed a snapshot to keep it. By its name it would come last, and be all that is left."""
+    world.new("a.md", b"of then")
+    there = backups.folder.file(backups.make(world, keep=1).snapshot)
+    there.rename(there.with_name(f"before the upgrade{there.name[len('2026-11-28T13-51-33Z') :]}"))
+    head = world.head("a.md")
+    assert head is not None
+    world.delete("a.md", head.stamp)
+    world.metadata.aging().purge(world.vault.id, world.log(), world.vault.clock + 1)
+    world.new("b.md", b"of now")
+    names = [backups.make(world, keep=1, now=NOW + day).snapshot for day in (1, 2, 3)]
+    assert backups.folder.names() == ["before the upgrade", names[-1]]
+    assert backups.restore()[0].files() == {"b.md": b"of now"}
+    assert backups.restore(snapshot="before the upgrade")[0].files() == {"a.md": b"of then"}
