@@ -5,6 +5,7 @@ What is found to be lost is what clients may still have: `lost` tells it version
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -155,6 +156,10 @@ class Audit:
             found, there = digest_of(place(self._root, vault_id, digest))
         except FileNotFoundError:
             return False  # the log's turn comes after this
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return True  # left where it is, for it may be whole: who sends it again replaces it
         if found == digest:
             return False
         if self._repair:
@@ -166,6 +171,10 @@ class Audit:
             found, there = digest_of(place(self._root, vault_id, digest))
         except FileNotFoundError:
             return
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return  # see _is_damaged
         if found != digest:
             quarantine(self._root, vault_id, digest, there.st_ino)
 

@@ -24,7 +24,7 @@ from store import healing
 from store.base import Received
 from store.bodies_aside import FORSAKEN, TRASH, bring_back, place, quarantine
 from store.bodies_incoming import DiskIncoming, remove, translated
-from store.bodies_verify import Verified
+from store.bodies_verify import Verified, damaged
 from store.errors import BodyMissing, Unavailable
 from store.flush import flush_files
 
@@ -165,6 +165,14 @@ class DiskBodies:
                 file = self._open_again(vault_id, hash, path)
             try:
                 return self._verified.open(vault_id, hash, file)
+            except OSError as error:
+                file.close()
+                if error.errno != errno.EIO:
+                    raise
+                # Left where it is, for it may be whole; whoever sends it again replaces it.
+                log.error("the disk does not give the body %s of vault %s: %s", hash, vault_id, error)
+                healing.note_lost(self._root, vault_id, [hash])
+                raise damaged(hash) from None
             except BaseException:
                 file.close()
                 raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from store.aging import Counters
 from store.audit import Audit, Lost, Report, lost
 from store.base import Vault
 from store.bodies_guard import collecting
+from store.bodies_verify import digest_of
 from store.errors import BodyMissing, InUse
 from tests.contract.backends import Backend
 from tests.contract.past import Past
@@ -130,3 +133,25 @@ def test_a_full_vault_is_healed_as_well(backend: Backend, tmp_path: Path) -> Non
     past.place(b"0123456789").unlink()
     assert full.put("a", b"0123456789").verdict.name == "SAME"
     assert world.files() == {"a": b"0123456789"}
+
+
+def test_where_the_disk_does_not_give_a_body_the_others_are_looked_at_and_it_is_asked_for(
+    past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = past.world
+    versions = {body: world.new(body.decode(), body) for body in (b"one", b"two", b"three")}
+    bad, rotten = past.place(b"one"), past.place(b"two")
+    rotten.write_bytes(b"twp")
+
+    def read(path: str) -> tuple[str, os.stat_result]:
+        if path == str(bad):
+            raise OSError(errno.EIO, "Input/output error", path)
+        return digest_of(path)
+
+    monkeypatch.setattr("store.audit.digest_of", read)
+    report = audit(past, deep=True, repair=True)
+    assert {(one.path, one.state) for one in report.lost} == {("one", "rotten"), ("two", "rotten")}
+    assert (bad.exists(), rotten.exists()) == (True, False)
+    assert world.reader.lost(world.vault) == sorted([sha256(b"one"), sha256(b"two")])
+    world.vaults.give_back(world.vault, sha256(b"one"), [b"one"], length=3)
+    assert world.body(versions[b"one"]) == b"one"

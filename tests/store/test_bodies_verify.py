@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from store import bodies_verify
 from store.bodies import DiskBodies
 from store.bodies_verify import SMALL, partly
-from store.errors import BodyMissing
+from store.errors import BodyDamaged, BodyMissing
 from tests.store.world import sha256
 
 VAULT = "00000000000000aa"
@@ -170,3 +172,23 @@ def test_what_is_put_aside_is_never_written_over(bodies: DiskBodies) -> None:
             read(bodies, b"note")
     folder = place(bodies, b"note", "quarantine").parent
     assert sorted(path.read_bytes() for path in folder.iterdir()) == sorted(kept)
+
+
+def test_what_the_disk_does_not_give_is_lost_for_now_and_stays_where_it_is(
+    bodies: DiskBodies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bad sector; it stands for one file, and what else the disk has goes on being served."""
+    keep(bodies, b"note")
+    keep(bodies, b"another")
+
+    def fail(file: BinaryIO, _size: int) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), file.name)
+
+    with monkeypatch.context() as patched, pytest.raises(BodyDamaged):
+        patched.setattr(bodies_verify, "_read", fail)
+        read(bodies, b"note")
+    assert bodies.lost(VAULT) == [sha256(b"note")]
+    assert place(bodies, b"note").exists()
+    assert read(bodies, b"another") == b"another"
+    keep(bodies, b"note")
+    assert (read(bodies, b"note"), bodies.lost(VAULT)) == (b"note", [])
