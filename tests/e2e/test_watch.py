@@ -267,7 +267,7 @@ def test_a_folder_that_is_renamed_is_renamed_on_the_other_side(
     wait_until_in_step(laptop, desktop)
     laptop.rename("trip", "travels/trip")
     wait_until_in_step(laptop, desktop)
-    assert not desktop.has("trip")
+    wait_until(lambda: not desktop.has("trip"), "the folder to go once its last file has")
     watched[1].wait_for("renamed here trip/0.md → travels/trip/0.md")
     laptop.write("travels/trip/5.md", "home again")
     wait_for(desktop, "travels/trip/5.md", "home again")
