@@ -107,7 +107,8 @@ def _from_problem(req: falcon.Request, resp: falcon.Response, error: Problem, _p
 
 def _from_store(req: falcon.Request, resp: falcon.Response, error: Exception, _params: object) -> None:
     problem = as_problem(error)
-    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    # Nobody has to look after a server because somebody's vault is full.
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, store.QuotaExceeded):
         log.error("%s %s failed: %s", req.method, req.path, error)
     write(req, resp, problem)
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from store.base import Totals, Transaction
-from sync.judge import Verdict, Write, judge
+from sync.judge import USES_ROOM, Verdict, Write, judge
 from sync.model import Candidate, Conflict, Version
 from sync.paths import ancestors
 
@@ -57,23 +57,34 @@ class Committed:
     conflicts: list[Conflict]
 
 
-def commit(tx: Transaction, batches: Sequence[Batch]) -> Committed:
-    """Judges every write and appends what is to be stored."""
+def commit(tx: Transaction, batches: Sequence[Batch], quota: int = 0) -> Committed:
+    """Judges every write and appends what is to be stored. `quota`: what the vault may hold in bytes; 0 is no limit."""
     writes = [write for batch in batches for write in batch.writes]
-    group = Group(tx, {write.path for write in writes}, conflicts=any(write.keep for write in writes))
-    outcomes = [[group.add(write) for write in batch.writes] for batch in batches]
-    return group.finish(outcomes, {digest for batch in batches for digest in batch.new})
+    new = {digest for batch in batches for digest in batch.new}
+    conflicts = any(write.keep for write in writes)
+    group = Group(tx, {write.path for write in writes}, conflicts=conflicts, new=new, quota=quota)
+    return group.finish([[group.add(write) for write in batch.writes] for batch in batches])
 
 
 class Group:
     """The state of a vault inside one transaction. Whatever commits goes through here, so that counters,
     path-taken and the settling of conflicts hold for every kind of write.
 
-    `conflicts`: look for the paths' conflicts even where the vault has no open one. `gone`: paths that are live and to
-    be taken for deleted, for whoever looks only at what would be.
+    `conflicts`: look for the paths' conflicts even where the vault has no open one. `new`: hashes of bodies that the
+    vault did not have before the group. `quota`: how many bytes of bodies it may hold; 0 is no limit. `gone`: paths
+    that are live and to be taken for deleted, for whoever looks only at what would be.
     """
 
-    def __init__(self, tx: Transaction, paths: set[str], *, conflicts: bool, gone: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        tx: Transaction,
+        paths: set[str],
+        *,
+        conflicts: bool,
+        new: Collection[str] = (),
+        quota: int = 0,
+        gone: Collection[str] = (),
+    ) -> None:
         self._tx = tx
         self._heads: dict[str, Version | None] = dict.fromkeys(paths)
         self._heads.update(tx.heads(paths))
@@ -89,6 +100,8 @@ class Group:
         if conflicts or tx.vault.conflicts:
             self._learn(paths)
         self._totals = Totals()
+        self._new = frozenset(new)
+        self._room = max(0, quota - tx.vault.stored) if quota else None
         self._referenced: dict[str, int] = {}  # bodies that the group's versions and candidates name, with their sizes
         self._had: set[str] = set()  # bodies that something named before
         self._stamp = tx.vault.clock
@@ -117,6 +130,8 @@ class Group:
         head = self._heads[write.path]
         blocker = None if write.kind == "delete" or (head and head.live) else self.blocker(write.path)
         verdict = judge(write, head, blocker is not None)
+        if verdict in USES_ROOM and not self._fits(write):
+            verdict = Verdict.NO_ROOM
         before = self._stamp
         if verdict is Verdict.STORE:
             version = self.store(write)
@@ -176,9 +191,9 @@ class Group:
         self._conflicts[conflict.id] = conflict
         self._tx.save_conflict(conflict)
 
-    def finish(self, outcomes: list[list[Outcome]], new: Collection[str]) -> Committed:
-        """Writes everything. `new`: hashes of bodies that the vault did not have before the group."""
-        self._totals.stored = sum(size for digest, size in self._referenced.items() if digest in new)
+    def finish(self, outcomes: list[list[Outcome]]) -> Committed:
+        """Writes everything."""
+        self._totals.stored = sum(size for digest, size in self._referenced.items() if digest in self._new)
         if self._versions or self._totals.stored:
             self._tx.append(self._versions, self._totals)
         named = frozenset(self._referenced) | self._had
@@ -192,8 +207,17 @@ class Group:
         head = self._heads.get(path)
         return head is not None and head.live
 
+    def _fits(self, write: Write) -> bool:
+        return self._room is None or self._cost(write) <= self._room
+
+    def _cost(self, write: Write) -> int:
+        """By how many bytes the vault would grow."""
+        return write.size if write.hash in self._new and write.hash not in self._referenced else 0
+
     def _refer(self, write: Write) -> None:
         if write.hash is not None:
+            if self._room is not None:
+                self._room -= self._cost(write)
             self._referenced[write.hash] = write.size
 
     def _count(self, version: Version | None, sign: int) -> None:

@@ -16,11 +16,12 @@ MOST_WRITES = 1_000
 
 
 class GroupCommit:
-    """Commits, then publishes, in that order."""
+    """Commits, then publishes, in that order. `quota`: what a vault may hold in bytes; 0 is no limit."""
 
-    def __init__(self, metadata: Metadata, bus: Bus) -> None:
+    def __init__(self, metadata: Metadata, bus: Bus, quota: int = 0) -> None:
         self._metadata = metadata
         self._bus = bus
+        self._quota = quota
         self._lanes: dict[str, _Lane] = {}
 
     def commit(self, vault_id: str, batch: Batch) -> tuple[list[Outcome], frozenset[str]]:
@@ -48,7 +49,7 @@ class GroupCommit:
         batches = [ticket.batch for ticket in tickets]
         about = {write.path for batch in batches for write in batch.writes}
         try:
-            done = self._metadata.transact(vault_id, lambda tx: commit(tx, batches), about)
+            done = self._metadata.transact(vault_id, lambda tx: commit(tx, batches, self._quota), about)
         except BaseException as error:  # noqa: BLE001  # raised again, by every request that waited
             for ticket in tickets:
                 ticket.fail(error)

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 
 from store.base import Bodies, Incoming, Received
-from store.errors import BadRequest, TooLarge
+from store.errors import BadRequest, DiskFull, TooLarge
 from sync.bundle import BundleError, BundleReader, BundleTooLarge, Entry, Piece
 from sync.judge import Write
 from sync.model import HASH
@@ -48,7 +48,7 @@ class Intake:
         self._incoming: Incoming | None = None
 
     def feed(self, chunk: bytes) -> None:
-        """Raises BadRequest, TooLarge, DiskFull."""
+        """Raises BadRequest, TooLarge. A body that the disk has no room for is refused alone."""
         try:
             events = self._reader.feed(chunk)
         except BundleTooLarge as error:
@@ -90,7 +90,10 @@ class Intake:
         if self._item.refusal is None and entry.size > self._max_file:
             self._item.refusal = "too-large"
         if self._item.refusal is None:
-            self._incoming = self._bodies.receive()
+            try:
+                self._incoming = self._bodies.receive()
+            except DiskFull:
+                self._item.refusal = "disk-full"
         if entry.body is not None:
             self._piece(Piece(entry.body, last=True))
 
@@ -100,13 +103,22 @@ class Intake:
             if piece.last:
                 self._read_manifest(b"".join(self._manifest))
             return
-        if self._incoming is not None:
-            self._incoming.write(piece.data)
-            if self._incoming.flush_due:
-                self._incoming.flush()
-            if piece.last:
-                self._received(self._incoming.finish())
-                self._incoming = None
+        if self._incoming is None or self._item is None:
+            return
+        try:
+            self._write(self._incoming, piece)
+        except DiskFull:  # what it has taken is free again, and a smaller one may fit
+            self._incoming.discard()
+            self._incoming, self._item.refusal = None, "disk-full"
+
+    def _write(self, incoming: Incoming, piece: Piece) -> None:
+        """Raises DiskFull."""
+        incoming.write(piece.data)
+        if incoming.flush_due:
+            incoming.flush()
+        if piece.last:
+            self._received(incoming.finish())
+            self._incoming = None
 
     def _received(self, received: Received) -> None:
         item = self._item

@@ -203,9 +203,9 @@ class Undo:
 
 
 def _commit(steps: Sequence[_Step], device: str, user: str, new: frozenset[str], tx: Transaction) -> _Done:
-    group = Group(tx, {step.head.path for step in steps}, conflicts=False)
+    group = Group(tx, {step.head.path for step in steps}, conflicts=False, new=new)
     changes, skipped, _ = _judge_in(group, steps, device, user)
-    return _Done(changes, skipped, group.finish([], new))
+    return _Done(changes, skipped, group.finish([]))
 
 
 def _judge(steps: Sequence[_Step], device: str, user: str, gone: frozenset[str], tx: Transaction) -> _Done:

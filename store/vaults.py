@@ -5,6 +5,7 @@ This is the one place with that order.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,12 +18,13 @@ from store.bodies_verify import damaged
 from store.commit import Batch, Committed, Group, Outcome
 from store.errors import (
     BadRequest,
+    DiskFull,
+    Full,
     HashMismatch,
     LengthMismatch,
     NotFound,
     PathTaken,
     Purged,
-    QuotaExceeded,
     Stale,
     TooLarge,
 )
@@ -30,13 +32,20 @@ from store.groups import MOST_WRITES, GroupCommit, publish
 from store.intake import Intake, Item
 from store.merging import Merging, settle_by_merge
 from store.offload import Offload, inline
+from store.quota import MIB, Quota
 from store.settle import Choice, settle
 from sync.judge import Verdict, Write, judge
 from sync.model import Conflict, Version
 
-MIB = 1 << 20
+log = logging.getLogger("gobi.vaults")
+
 _STALE = "the path has changed since: look at `head`, then decide again"
-_REFUSAL = {Verdict.STALE: "conflict", Verdict.GONE: "not-found", Verdict.BLOCKED: "path-taken"}
+_REFUSAL = {
+    Verdict.STALE: "conflict",
+    Verdict.GONE: "not-found",
+    Verdict.BLOCKED: "path-taken",
+    Verdict.NO_ROOM: "quota",
+}
 # How long a push settles conflicts by merging before its client gets an answer; the others stay open.
 MERGING_S = 10.0
 # Those after which something refers to the body of the write.
@@ -86,8 +95,8 @@ class Vaults:
         self._bus = bus
         self._offload = offload
         self._max_file = max_file
-        self._quota = quota
-        self._groups = GroupCommit(metadata, bus)
+        self._quota = Quota(metadata, bodies, offload, quota)
+        self._groups = GroupCommit(metadata, bus, quota)
         self._merging = Merging(metadata, bodies, offload=offload)
 
     # -- one file
@@ -115,7 +124,7 @@ class Vaults:
                 raise HashMismatch("the body's SHA-256 is not the announced one: damaged on the way, send it again")
             write = replace(write, hash=received.hash, size=received.size)
             if head is None or head.hash != received.hash:  # or it may have been lost, and is counted already
-                self._check_quota(vault, [received])
+                self._quota.check(vault, received.hash, received.size)
         except BaseException:
             self._offload(self._bodies.discard, [received])
             raise
@@ -161,11 +170,11 @@ class Vaults:
         may_be_same = head is not None and head.live and hash in (None, head.hash) and length in (None, head.size)
         if not may_be_same and judge(write, head, blocked=False) is Verdict.STALE:
             raise Stale(_STALE, head)
-        if self._quota and length is not None and vault.stored + length > self._quota:
+        if length is not None and not self._quota.holds(vault, length):
             its_own = head is not None and head.hash == hash
-            fits = its_own or self._counted(vault, [(hash, length)]) if hash is not None else may_be_same
+            fits = its_own or self._quota.counts(vault, hash, length) if hash is not None else may_be_same
             if not fits:
-                raise self._quota_exceeded(vault)
+                raise self._quota.exceeded(vault)
 
     def _receive(self, chunks: Iterable[bytes], length: int | None) -> Received:
         incoming = self._bodies.receive(self._max_file)
@@ -195,6 +204,8 @@ class Vaults:
         outcome = self._commit(vault, [write], new)[0]
         if outcome.verdict is Verdict.STALE:
             raise Stale(_STALE, outcome.head)
+        if outcome.verdict is Verdict.NO_ROOM:
+            raise self._quota.exceeded(vault)
         if outcome.verdict is Verdict.GONE:
             raise NotFound("the file is deleted already", head=outcome.head)
         if outcome.blocker is not None:
@@ -206,13 +217,17 @@ class Vaults:
     # -- many files
 
     def push(self, vault: Vault, chunks: Iterable[bytes], *, device: str, user: str, keep: bool) -> Pushed:
-        """Commits the changes of a bundle, each for itself. Raises BadRequest, TooLarge, DiskFull."""
+        """Commits the changes of a bundle, each for itself: what does not fit is refused, the rest goes on.
+
+        Raises BadRequest, TooLarge; Full where not one change fits.
+        """
         intake = Intake(self._bodies, device=device, user=user, keep=keep, max_file=self._max_file)
         with self._new_bodies(vault) as new:
             try:
                 for chunk in chunks:
                     self._offload(intake.feed, chunk)
                 items = intake.close()
+                _check_disk(vault, items)
                 self._keep_all(vault, items, new)
             except BaseException:
                 self._offload(intake.discard)
@@ -224,8 +239,8 @@ class Vaults:
 
     def _keep_all(self, vault: Vault, items: Sequence[Item], new: set[str]) -> None:
         """Every body durable before any version names it; puts without one are refused."""
+        self._quota.refuse(vault, items)
         received = [item.received for item in items if item.received]
-        self._check_quota(vault, received)
         if received:
             new |= self._offload(self._bodies.keep, vault.id, received)
         bare = [item for item in items if item.refusal is None and item.received is None]
@@ -240,19 +255,28 @@ class Vaults:
         self, vault: Vault, items: Sequence[Item], new: set[str]
     ) -> tuple[list[Write], list[Outcome], int | None, int | None]:
         """What was committed and what became of each, and the stamps of `Pushed`."""
-        writes = [item.write for item in items if item.refusal is None and item.write]
+        open_items = [item for item in items if item.refusal is None and item.write]
+        writes = [item.write for item in open_items if item.write]
         outcomes: list[Outcome] = []
         after = cursor = None
         for start in range(0, len(writes), MOST_WRITES):
             some = writes[start : start + MOST_WRITES]
-            done = self._commit(vault, some, new)
+            try:
+                done = self._commit(vault, some, new)
+            except Full as error:
+                if not outcomes:
+                    raise
+                for item in open_items[start:]:
+                    item.refusal = "disk-full" if isinstance(error, DiskFull) else "metadata-full"
+                log.error("the rest of a push into %s was refused: %s", vault.name, error)
+                break
             if start == 0:
                 after, cursor = done[0].after, done[-1].cursor
             elif done[0].after != cursor:
                 after = None  # somebody else's versions lie in between
             cursor = done[-1].cursor
             outcomes += done
-        return writes, outcomes, after, cursor if after is not None else None
+        return writes[: len(outcomes)], outcomes, after, cursor if after is not None else None
 
     # -- what the disk has lost
 
@@ -302,7 +326,7 @@ class Vaults:
             raise BadRequest("`text` is no text: there is half of a surrogate pair in it") from None
         received = self._receive([body], None)
         try:
-            self._check_quota(vault, [received])
+            self._quota.check(vault, received.hash, received.size)
         except BaseException:
             self._offload(self._bodies.discard, [received])
             raise
@@ -323,7 +347,7 @@ class Vaults:
         return [attempt(write, outcome) for write, outcome in zip(writes, outcomes, strict=True)]
 
     def _resolve_merged(self, vault: Vault, conflict_id: str, choice: Choice) -> Committed:
-        if self._quota:  # the vault has grown by the candidate
+        if self._quota.limit:  # the vault has grown by the candidate
             there = self._metadata.vault(vault.name)
             vault = there if there is not None and there.id == vault.id else vault
         return self._resolve(vault, conflict_id, choice)
@@ -340,9 +364,6 @@ class Vaults:
             if new:
                 self._offload(self._bodies.forsake, vault.id, new)
 
-    def _counted(self, vault: Vault, wanted: Iterable[tuple[str, int]]) -> set[str]:
-        return self._offload(self._bodies.counted, vault.id, wanted)
-
     def _require_bodies(self, vault: Vault, wanted: Sequence[tuple[str, int]], new: set[str]) -> None:
         there = self._offload(self._bodies.reuse, vault.id, wanted)
         new |= {digest for digest, is_new in there.items() if is_new}
@@ -351,31 +372,14 @@ class Vaults:
                 self._offload(self._bodies.open, vault.id, digest).close()  # so clients hear that it is lost
                 raise damaged(digest)
 
-    def _check_quota(self, vault: Vault, received: Sequence[Received]) -> None:
-        if not self._quota or not received:
-            return
-        sizes = {one.hash: one.size for one in received}
-        if vault.stored + sum(sizes.values()) <= self._quota:
-            return
-        for digest in self._counted(vault, list(sizes.items())):
-            del sizes[digest]
-        if sizes and vault.stored + sum(sizes.values()) > self._quota:
-            raise self._quota_exceeded(vault)
-
-    def _quota_exceeded(self, vault: Vault) -> QuotaExceeded:
-        return QuotaExceeded(
-            f"the vault {vault.name} may hold {self._quota // MIB} MB and this does not fit: remove something, or "
-            "ask for a larger quota"
-        )
-
 
 def _resolve(conflict_id: str, choice: Choice, new: Collection[str], tx: Transaction) -> Committed:
     conflict = tx.conflict(conflict_id)
     if conflict is None:
         raise NotFound("there is no such conflict")
-    group = Group(tx, {conflict.path}, conflicts=True)
+    group = Group(tx, {conflict.path}, conflicts=True, new=new)
     settle(group, tx, conflict, choice)
-    return group.finish([], new)
+    return group.finish([])
 
 
 def unknown_version(vault: Vault, stamp: int) -> NotFound | Purged:
@@ -383,6 +387,15 @@ def unknown_version(vault: Vault, stamp: int) -> NotFound | Purged:
     if 0 < stamp <= vault.purge_mark:
         return Purged("that version was purged: its time to be kept was over")
     return NotFound("there is no such version of this path")
+
+
+def _check_disk(vault: Vault, items: Sequence[Item]) -> None:
+    """Tells of bodies that the disk had no room for. Raises DiskFull where nothing else was sent."""
+    over = [item for item in items if item.refusal == "disk-full"]
+    if over and len(over) == len(items):
+        raise DiskFull("no room on the server's disk: free some, then try again")
+    if over:
+        log.error("no room on the disk for %d of %d changes of a push into %s", len(over), len(items), vault.name)
 
 
 def _refused(item: Item) -> PushResult:

@@ -34,6 +34,11 @@ class Verdict(Enum):
     STALE = auto()  # the head is not the base: refused
     GONE = auto()  # a delete of what is deleted: refused
     BLOCKED = auto()  # an ancestor or a descendant is live: refused
+    NO_ROOM = auto()  # the vault's quota does not hold the body: refused. `judge` knows of no quota
+
+
+# Those after which the vault holds the body of the write.
+USES_ROOM = (Verdict.STORE, Verdict.KEEP)
 
 
 def judge(write: Write, head: Version | None, blocked: bool) -> Verdict:

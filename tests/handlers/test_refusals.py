@@ -478,8 +478,9 @@ def test_a_full_disk_is_disk_full_and_reads_go_on(site: Site) -> None:
         assert site.me.get(file("a.md")).body == b"text"
 
 
-def test_a_vault_over_its_quota_is_quota(tmp_path: Path) -> None:
+def test_a_vault_over_its_quota_is_quota(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     small = Site(tmp_path, quota=10)
     small.me.put("a.md", b"nine byte")
     with small.unchanged():
         refused(small.me.put("b.md", b"text"), 507, "quota")
+    assert "failed" not in caplog.text, "nobody has to look after the server for that"

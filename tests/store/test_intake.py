@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from store import intake
 from store.base import Message
-from store.errors import BadRequest, TooLarge
+from store.errors import BadRequest, DiskFull, TooLarge
 from store.intake import MAX_BYTES, MAX_CHANGES, MAX_MANIFEST
 from sync import bundle
 from sync.model import Json
@@ -62,6 +63,33 @@ def test_results_come_in_the_manifests_order_with_versions(world: World) -> None
 def test_an_empty_push_does_nothing(world: World, tmp_path: Path) -> None:
     assert world.push(parcel([])).results == []
     assert_untouched(world, tmp_path)
+
+
+# -- refused alone
+
+
+def test_a_body_that_the_disk_has_no_room_for_is_refused_alone(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it had taken is free again for those behind it. Where nothing goes, the answer is for the whole push."""
+    real = os.write
+
+    def write(descriptor: int, data: bytes) -> int:
+        if os.fstat(descriptor).st_size + len(data) > 100_000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(descriptor, data)
+
+    monkeypatch.setattr(os, "write", write)
+    old = world.new("old", b"old")
+    files = {"a": b"a", "large": LARGE, "b": b"b"}
+    data = parcel([change(path, body) for path, body in files.items()] + [removal("old", old.stamp)], files.items())
+    assert world.statuses(data) == ["stored", "disk-full", "stored", "deleted"]
+    assert world.files() == {"a": b"a", "b": b"b"}
+    assert leftovers(tmp_path) == []
+    assert "no room on the disk for 1 of 4 changes of a push into notes" in caplog.text
+    with pytest.raises(DiskFull):
+        world.push(parcel([change("large", LARGE)], [("large", LARGE)]))
+    assert leftovers(tmp_path) == []
 
 
 # -- refused as a whole, and nothing changed
