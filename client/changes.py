@@ -128,7 +128,7 @@ class _Collector:
 
     def _put(self, path: str, record: Record, digest: str) -> Change:
         entry = self._view.entries[path]
-        return Change(path, "put", record.stamp, digest, entry.size, entry.mtime_ns // 1000, record.sent)
+        return Change(path, "put", record.stamp, digest, entry.size, entry.mtime_us, record.sent)
 
     def _absent(self) -> Iterable[Change]:
         """Files that are gone, hidden, or never were here."""

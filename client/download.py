@@ -28,10 +28,10 @@ def pair_renames(work: Work, wanted: Sequence[Download], deletes: Sequence[Actio
     pairs: dict[str, Action] = {}
     for download in wanted if going else ():
         candidates = going.get(download.head.hash)
-        if candidates and download.expected is None:
-            mtime_ns = work.view.entries[candidates[-1].path].mtime_ns
-            if mtime_ns // 1000 == download.head.mtime:
-                pairs[download.head.path] = candidates.pop()
+        if not candidates or download.expected is not None:
+            continue
+        if work.view.entries[candidates[-1].path].mtime_us == download.head.mtime:
+            pairs[download.head.path] = candidates.pop()
     return pairs
 
 

@@ -81,6 +81,9 @@ _UNSETTLED = "sent <> '' OR conflict IS NOT NULL"
 _SETTLED = ((), None)  # the last two fields of nearly every record
 _record = Record._make
 
+_LEAST, _MOST = -(1 << 63), (1 << 63) - 1  # SQLite's integers
+_NONE_SENT = "[]"  # not "", so that the row is among those that are loaded with care
+
 
 class Index:
     """Opened with `open`, or in memory. Raises Stopped where the disk says no."""
@@ -175,12 +178,30 @@ class Index:
             self.records = {row[0]: _record(row + _SETTLED) for row in plain}
             unsettled = self._db.execute(f"SELECT {_PLAIN}, sent, conflict FROM files WHERE {_UNSETTLED}")
             for *row, sent, conflict in unsettled:
-                self.records[row[0]] = _record((*row, tuple(json.loads(sent or "[]")), conflict))
+                hashes = tuple(json.loads(sent or _NONE_SENT))
+                self.records[row[0]] = _record((*map(_from_column, row), hashes, conflict))
 
 
 def _to_row(record: Record) -> tuple[object, ...]:
     sent = '["' + '", "'.join(record.sent) + '"]' if record.sent else ""  # hashes need no escaping
+    numbers = (record.stamp or 0, *record[3:8])
+    if min(numbers) < _LEAST or max(numbers) > _MOST:
+        return (*map(_to_column, record[:8]), sent or _NONE_SENT, record.conflict)
     return (*record[:8], sent, record.conflict)
+
+
+def _to_column(value: int | str | None) -> int | str | bytes | None:
+    """A number that has no room in SQLite's 64 bits is kept as its digits, so that one file never stops the rest.
+
+    As bytes: text that looks like a number would become a rounded one.
+    """
+    if isinstance(value, int) and not _LEAST <= value <= _MOST:
+        return str(value).encode()
+    return value
+
+
+def _from_column(value: int | str | bytes | None) -> int | str | None:
+    return int(value) if isinstance(value, bytes) else value
 
 
 def _is_damage(error: Exception) -> bool:

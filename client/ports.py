@@ -9,20 +9,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple, Protocol
 
-from sync.model import Action, Change, Json, Version
+from sync.model import Action, Change, Json, Version, bounded_mtime
 
 SMALL = 8 * 1024 * 1024
 """Files up to this size (bytes) travel in bundles and are held in memory; larger ones are streamed alone."""
 
+_LATEST = (1 << 62) - 1  # µs, in the year 148,000; gobi 0.1.0 refuses a push with a later mtime
+
 
 class Entry(NamedTuple):
-    """A regular file as the file system shows it. Two equal entries mean: not touched in between."""
+    """A regular file as the file system shows it. Two equal entries mean: not touched in between.
+
+    Numbers are the file system's own and may need more than 64 bits: it has times before 1677 and after 2262, and inode
+    numbers without a sign.
+    """
 
     path: str
     size: int
     mtime_ns: int
     ctime_ns: int
     inode: int
+
+    @property
+    def mtime_us(self) -> int:
+        """As it is sent: within what every server takes."""
+        return bounded_mtime(self.mtime_ns // 1000, _LATEST)
 
 
 class Skipped(NamedTuple):

@@ -37,16 +37,22 @@ def save(transport: HttpTransport, version: Version, target: Path, folder: Path)
                 file.write(piece)
             file.flush()
             os.fsync(file.fileno())
-        if version.mtime is not None:
-            os.utime(temporary, ns=(version.mtime * 1000, version.mtime * 1000))
+        _date(temporary, version.mtime)
         _move(temporary, target)
     except FileExistsError:
         raise _taken(target) from None
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise Stopped(f"cannot write {shown(target)}: {reason}; choose another place", USAGE) from None
+    except OSError as error:
+        raise Stopped(f"cannot write {shown(target)}: {error.strerror}; choose another place", USAGE) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _date(file: Path, mtime_us: int | None) -> None:
+    try:
+        if mtime_us is not None:
+            os.utime(file, ns=(mtime_us * 1000, mtime_us * 1000))
+    except (OSError, OverflowError):
+        pass  # a time that this disk cannot hold is no reason to go without the file
 
 
 def _checked(pieces: Iterator[bytes], version: Version) -> Iterator[bytes]:

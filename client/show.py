@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -127,8 +126,10 @@ def _s(count: int) -> str:
 
 def _ago(stamp: int, now: float) -> str:
     """`stamp` in µs, `now` in seconds, both since 1970."""
+    from client.words import moment  # late: a sync has no use for it
+
     seconds = int(now - stamp / 1_000_000)
-    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(stamp / 1_000_000))
+    at = moment(stamp, "%Y-%m-%d %H:%M")
     for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
         count = seconds // size
         if count:

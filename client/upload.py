@@ -287,7 +287,7 @@ class _Sender:
 
 
 def _put(job: Job, entry: Entry, digest: str) -> Change:
-    return Change(job.path, "put", job.base, digest, entry.size, entry.mtime_ns // 1000)
+    return Change(job.path, "put", job.base, digest, entry.size, entry.mtime_us)
 
 
 _REASONS = {

@@ -25,9 +25,12 @@ def _word(text: str) -> str:
     return f"$'{shown(inside)}'"  # bash, zsh and ksh read the escapes back
 
 
-def moment(stamp: int) -> str:
-    """`stamp` in µs since 1970, in this machine's time."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(stamp // 1_000_000))
+def moment(stamp: int, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+    """`stamp` in µs since 1970, in this machine's time; as a number where the calendar has no such day."""
+    try:
+        return time.strftime(form, time.localtime(stamp // 1_000_000))
+    except (OverflowError, OSError, ValueError):  # a server's clock that was very wrong
+        return f"{stamp} µs since 1970"
 
 
 def whose(row: Version) -> str:

@@ -10,11 +10,11 @@ from msgspec import Meta, Struct
 from handlers import caller, params, replies
 from handlers.bodies import read_json
 from handlers.problems import Problem
-from handlers.shapes import Hash, Mtime, Size, Stamp, check_each
+from handlers.shapes import Hash, Size, Stamp, check_each
 from store.offload import Offload
 from store.reader import Reader
 from store.registry import Registry
-from sync.model import Change
+from sync.model import Change, bounded_mtime
 
 MAX_CHANGES = 10_000
 PAGE = 5_000
@@ -44,7 +44,7 @@ class Reported(Struct):
     base: Stamp | None = None
     hash: Hash | None = None
     size: Size | None = None
-    mtime: Mtime | None = None
+    mtime: int | None = None  # of any size: it is brought into range, so that one odd file never stops the others
     sent: Annotated[list[Hash], Meta(max_length=1_000)] = []
 
 
@@ -88,5 +88,6 @@ def _as_changes(reported: list[Reported]) -> list[Change]:
             raise Problem("bad-request", f"changes[{index}]: a {one.kind} needs `hash`")
         if one.kind == "same" and one.base is None:
             raise Problem("bad-request", f"changes[{index}]: a same needs `base`")
-        changes.append(Change(one.path, one.kind, one.base, one.hash, one.size or 0, one.mtime, tuple(one.sent)))
+        mtime = None if one.mtime is None else bounded_mtime(one.mtime)
+        changes.append(Change(one.path, one.kind, one.base, one.hash, one.size or 0, mtime, tuple(one.sent)))
     return changes

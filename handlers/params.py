@@ -8,14 +8,12 @@ from urllib.parse import parse_qsl
 import falcon
 
 from handlers.problems import Problem
-from sync.model import HASH
+from sync.model import HASH, MOST, bounded_mtime
 from sync.paths import check_path
 
 MAX_LIMIT = 10_000
-# Integers fit 63 bits, in JSON too.
-MOST = (1 << 63) - 1
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,18}")
-_INTEGER = re.compile(r"-?[0-9]{1,19}")
+_INTEGER = re.compile(r"-?[0-9]{1,30}")
 # docs/protocol.md: /v1/vaults/{vault}/files/{path}, and history likewise.
 _BEFORE_PATH = 5
 
@@ -100,13 +98,13 @@ def whole(text: str) -> int | None:
 
 
 def mtime(req: falcon.Request) -> int | None:
-    """`Gobi-Mtime`, in µs since 1970. Raises Problem."""
+    """`Gobi-Mtime`, in µs since 1970, the nearest one that can be kept. Raises Problem."""
     text = req.get_header("Gobi-Mtime")
     if text is None:
         return None
-    if not _INTEGER.fullmatch(text) or abs(int(text)) > MOST:
+    if not _INTEGER.fullmatch(text):
         raise Problem("bad-request", "Gobi-Mtime has to be an integer: microseconds since 1970")
-    return int(text)
+    return bounded_mtime(int(text))
 
 
 def announced_hash(req: falcon.Request) -> str | None:

@@ -12,7 +12,7 @@ from store.base import Bodies, Incoming, Received
 from store.errors import BadRequest, DiskFull, TooLarge
 from sync.bundle import BundleError, BundleReader, BundleTooLarge, Entry, Piece
 from sync.judge import Write
-from sync.model import HASH
+from sync.model import HASH, bounded_mtime
 from sync.paths import BadPath, check_path
 
 MANIFEST = "manifest.json"
@@ -169,16 +169,13 @@ class Intake:
             return Item(path, Write(path, "delete", base, device, user))
         digest, size = change.get("hash"), change.get("size")
         good = kind == "put" and isinstance(digest, str) and HASH.fullmatch(digest) and _is_stamp(size)
-        if not good or not (base is None or _is_stamp(base)) or not (mtime is None or _is_integer(mtime)):
+        if not good or not (base is None or _is_stamp(base)) or not (mtime is None or type(mtime) is int):
             return Item(path, None, "bad-request")
         assert isinstance(digest, str)
         assert isinstance(size, int)
+        mtime = None if mtime is None else bounded_mtime(mtime)
         return Item(path, Write(path, "put", base, device, user, digest, size, mtime, self._keep))
 
 
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MOST_INTEGER
-
-
 def _is_stamp(value: object) -> bool:
-    return _is_integer(value) and isinstance(value, int) and value >= 0
+    return type(value) is int and 0 <= value < _MOST_INTEGER

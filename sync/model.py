@@ -18,6 +18,14 @@ Verb = Literal["download", "delete_local", "upload", "delete_remote", "adopt", "
 
 HASH = re.compile(r"[0-9a-f]{64}")
 
+MOST = (1 << 63) - 1
+"""The largest integer of the protocol; the least mtime is its negative."""
+
+
+def bounded_mtime(mtime: int, most: int = MOST) -> int:
+    """The nearest mtime (µs) that the protocol and both databases can hold: a file system may hold later ones."""
+    return max(-most, min(mtime, most))
+
 
 class Version(NamedTuple):
     """One change of one path, as the log keeps it. A delete (tombstone) has no hash and size 0."""

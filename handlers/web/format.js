@@ -21,9 +21,11 @@ const DAY = new Intl.DateTimeFormat(undefined, { weekday: "short", year: "numeri
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const EXACT = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 
-/** `stamp` in µs since 1970. */
+const LAST_MS = 8.64e15; // of JavaScript's calendar, in the year 275760; its first day is as far away
+
+/** `stamp` in µs since 1970. What a file system calls a time may lie beyond the calendar: then its last or first day. */
 export function date(stamp) {
-  return new Date(Number(stamp) / 1000);
+  return new Date(Math.max(-LAST_MS, Math.min(Number(stamp) / 1000, LAST_MS)));
 }
 
 export function day(stamp) {

@@ -1,7 +1,7 @@
 // What every view is made of.
 
 import { createContext, html, useCallback, useContext, useEffect, useRef, useState } from "./vendor/preact.js";
-import { moment, exact } from "./format.js";
+import { date, moment, exact } from "./format.js";
 import { pieces, plain } from "./names.js";
 
 /** A view's place: `{ name, user, role, info, reload }` of the vault, and `listen(handler)` for its live messages. */
@@ -70,7 +70,7 @@ export function Name({ of }) {
 }
 
 export function When({ stamp }) {
-  return html`<time datetime=${new Date(stamp / 1000).toISOString()} title=${exact(stamp)}>${moment(stamp)}</time>`;
+  return html`<time datetime=${date(stamp).toISOString()} title=${exact(stamp)}>${moment(stamp)}</time>`;
 }
 
 export function Who({ of }) {

@@ -68,10 +68,10 @@ class OneVault(ABC):
         head = self.metadata.heads(self.vault.id, [conflict.path])[conflict.path]
         self.vaults.resolve(self.vault, conflict.id, Choice(keep, head.stamp, "page", USER))
 
-    def put(self, path: str, content: bytes, device: str = "elsewhere") -> Version:
+    def put(self, path: str, content: bytes, device: str = "elsewhere", mtime: int | None = None) -> Version:
         """A new version on top of whatever is there."""
         head = self.metadata.heads(self.vault.id, [path]).get(path)
-        write = Write(path, "put", head.stamp if head else None, device, USER)
+        write = Write(path, "put", head.stamp if head else None, device, USER, mtime=mtime)
         outcome = self.vaults.put(self.vault, head, write, [content], length=len(content), hash=None)
         assert outcome.version is not None
         return outcome.version

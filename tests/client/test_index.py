@@ -40,6 +40,33 @@ def test_what_was_finished_is_there_again(tmp_path: Path) -> None:
     last.close()
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        A._replace(inode=(1 << 64) - 1),  # as FUSE disks number files
+        A._replace(mtime_ns=253_402_214_400 * 10**9, ctime_ns=1 << 63),  # in the year 9999
+        A._replace(mtime_ns=-11_644_473_600 * 10**9),  # 1601, which NTFS has for "no date"
+        A._replace(mtime_ns=-(1 << 63) * 10**9, sent=("bb" * 32,), conflict="conflict-1"),
+        A._replace(size=(1 << 63) - 1, stamp=1 << 80),
+    ],
+)
+def test_numbers_of_more_than_64_bits_are_kept_exactly_and_their_neighbours_too(tmp_path: Path, odd: Record) -> None:
+    neighbour = A._replace(path="neighbour.md")
+    index = opened(tmp_path)
+    index.put(odd)
+    index.put(neighbour)
+    index.finish("cursor-1", "")
+    index.close()
+    again = opened(tmp_path)
+    assert again.records == {"a.md": odd, "neighbour.md": neighbour}
+    again.put(A)
+    again.save()
+    again.close()
+    last = opened(tmp_path)
+    assert last.records["a.md"] == A
+    last.close()
+
+
 def test_saving_moves_files_but_never_the_cursor(tmp_path: Path) -> None:
     index = opened(tmp_path)
     index.finish("cursor-1", "")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from client.config import Config
 from client.ports import Skipped
 from client.report import Report, Status
 from client.show import report_json, report_lines, status_json, status_lines
+from client.words import moment
 from sync.model import Json
 
 HOUR_US = 3_600_000_000
@@ -17,6 +20,13 @@ THERE: Json = {"reachable": True, "conflicts": 0, "cursor": ""}
 
 def lines(status: Status, server: Json = THERE) -> list[str]:
     return list(status_lines(status, "~/notes", CONFIG, server, NOW))
+
+
+@pytest.mark.parametrize("stamp", [1 << 63, -(1 << 63), 10**30, -(10**30)])
+def test_a_moment_that_the_calendar_lacks_is_shown_as_a_number(stamp: int) -> None:
+    assert moment(stamp)
+    assert moment(10**30) == f"{10**30} µs since 1970"
+    assert lines(Status(last_sync=stamp))[1]
 
 
 def test_a_sync_with_nothing_to_do_is_one_line() -> None:

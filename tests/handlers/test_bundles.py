@@ -29,6 +29,29 @@ def push(me: Person, changes: list[dict[str, Any]], bodies: dict[str, bytes], ke
     return me.post(f"{VAULT}/push?on_conflict={on_conflict}", archive.getvalue(), Content_Type="application/x-tar")
 
 
+def test_a_pushed_file_of_any_time_is_stored(me: Person) -> None:
+    times = {"far.md": 10**25, "before.md": -(1 << 63), "late.md": (1 << 63) - 1, "1601.md": -11_644_473_600_000_000}
+    changes = [put(path, path.encode()) | {"mtime": mtime} for path, mtime in times.items()]
+    answer = push(me, changes, {path: path.encode() for path in times})
+    most = (1 << 63) - 1
+    assert {row["path"]: row["version"]["mtime"] for row in answer.json["results"]} == {
+        "far.md": most,
+        "before.md": -most,
+        "late.md": most,
+        "1601.md": times["1601.md"],
+    }
+
+
+def test_a_time_that_is_no_number_is_refused_for_its_change_alone(me: Person) -> None:
+    changes = [put("a.md", b"a") | {"mtime": True}, put("b.md", b"b") | {"mtime": 1.5}, put("c.md", b"c")]
+    answer = push(me, changes, {"c.md": b"c"})
+    assert [(row["status"], row.get("code")) for row in answer.json["results"]] == [
+        ("rejected", "bad-request"),
+        ("rejected", "bad-request"),
+        ("stored", None),
+    ]
+
+
 def test_each_pushed_change_succeeds_or_fails_alone(me: Person) -> None:
     old = me.put("old.md", b"old").json["stamp"]
     head = me.put("old.md", b"newer", base=old).json["stamp"]

@@ -57,6 +57,12 @@ def test_an_answer_says_what_to_do_for_each_path(me: Person) -> None:
     assert answer["cursor"] == here["cursor"]
 
 
+def test_a_file_of_an_impossible_time_does_not_stop_the_others(me: Person) -> None:
+    put = {"kind": "put", "base": None, "hash": sha256(b"new"), "size": 3}
+    answer = sync(me, "0", put | {"path": "odd.md", "mtime": 10**25}, put | {"path": "plain.md", "mtime": 1})
+    assert {row["path"]: row["do"] for row in answer["actions"]} == {"odd.md": "upload", "plain.md": "upload"}
+
+
 def test_what_others_changed_comes_with_the_last_request_only(me: Person) -> None:
     me.put("theirs.md", b"text")
     first = sync(me, "0", {"path": "mine.md", "kind": "missing"}, last=False)

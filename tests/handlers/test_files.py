@@ -6,7 +6,7 @@ import pytest
 
 from handlers.download import disposition, http_date
 from sync.model import Json
-from tests.handlers.site import VAULT, Person, Site, file, sha256
+from tests.handlers.site import VAULT, Person, Site, file, refused, sha256
 
 MTIME = 1_795_429_999_000_001
 
@@ -198,6 +198,16 @@ def test_a_file_of_any_time_is_stored_and_sent(me: Person, mtime: int) -> None:
     assert me.put("a.md", str(mtime).encode(), Gobi_Mtime=str(mtime)).json["mtime"] == mtime
     answer = me.get(file("a.md"))
     assert (answer.status_int, answer.headers["Gobi-Mtime"]) == (200, str(mtime))
+
+
+@pytest.mark.parametrize(("given", "kept"), [(1 << 63, (1 << 63) - 1), (-(10**25), 1 - (1 << 63))])
+def test_a_time_that_no_database_can_hold_becomes_the_nearest_one(me: Person, given: int, kept: int) -> None:
+    assert me.put("a.md", b"text", Gobi_Mtime=str(given)).json["mtime"] == kept
+
+
+@pytest.mark.parametrize("mtime", ["", "soon", "1.5", "1e9", "9" * 31])
+def test_what_is_no_number_is_no_time(me: Person, mtime: str) -> None:
+    refused(me.put("a.md", b"text", Gobi_Mtime=mtime), 400, "bad-request")
 
 
 def test_a_time_that_the_calendar_has_is_a_date() -> None:
