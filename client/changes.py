@@ -61,14 +61,24 @@ def check_mass_delete(outgoing: Outgoing, tracked: int) -> None:
         )
 
 
-def deletes_of(paths: Iterable[str], records: Mapping[str, Record], clock: Clock) -> list[Operation]:
-    """What somebody deleted while gobi was there to see it, for the queue; no word of what is not tracked."""
+def deletes_of(
+    paths: Iterable[str], records: Mapping[str, Record], waiting: Iterable[Operation], clock: Clock, by: str
+) -> list[Operation]:
+    """What somebody deleted while gobi was there to see it, for the queue.
+
+    `waiting`: what is in the queue. Nothing is said of a path of which nothing can have reached the server, nor of one
+    whose delete is in the queue.
+    """
+    waiting = list(waiting)
+    known = {one.path for one in waiting if one.op == DELETE}
+    planned = {one.path for one in waiting if one.sent}
     now = clock.time_ns() // 1000
-    return [
-        Operation(DELETE, path, record.stamp, by=BY_WATCH, at=now)
-        for path in paths
-        if (record := records.get(path)) is not None and record.stamp is not None
-    ]
+    deletes = []
+    for path in paths:
+        record = records.get(path)
+        if path not in known and (path in planned or (record is not None and record.may_be_there)):
+            deletes.append(Operation(DELETE, path, record.stamp if record else None, by=by, at=now))
+    return deletes
 
 
 def forget_seen_deletes(queue: OperationQueue) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from client.ahead import Ahead, ahead
-from client.changes import Outgoing, check_mass_delete, collect, deletes_of
+from client.changes import BY_WATCH, Outgoing, check_mass_delete, collect, deletes_of
 from client.conversation import CHUNK, Answer, CursorExpired, converse
 from client.foresee import Heard, foresee
 from client.ignore import FILE as IGNORE_FILE
@@ -22,6 +22,7 @@ from client.queue import DELETE, Operation, OperationQueue
 from client.report import Report, Silent
 from client.scan import View, glance, look
 from client.todo import divide, kept, plan
+from client.witness import Witness
 from client.work import Work
 from sync.model import Action
 
@@ -30,9 +31,8 @@ RESTARTS = 3  # of one exchange whose cursor expires while it goes on
 
 
 class Options(NamedTuple):
-    """`propagate_deletes`: what vanished here is deleted everywhere; `allow_mass_delete`: even where that is most.
-
-    `busy`: files that somebody is in the middle of changing.
+    """`propagate_deletes`: a person has said that what vanished here is to be deleted everywhere; nobody else may.
+    `allow_mass_delete`: even where that is most. `busy`: files that somebody is in the middle of changing.
     """
 
     propagate_deletes: bool = False
@@ -44,6 +44,7 @@ class Engine:
     """Keeps one folder in step with one vault. For one client at a time (client/lock.py).
 
     `chunk`: changes a request and rows a page. `work_ahead`: client.ahead.in_turn where threads are not welcome.
+    `witness`: what a client that watches has seen; it alone says which missing files were deleted.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Engine:
         progress: Progress | None = None,
         chunk: int = CHUNK,
         work_ahead: Ahead = ahead,
+        witness: Witness | None = None,
     ) -> None:
         self._fs = fs
         self._transport = transport
@@ -68,6 +70,7 @@ class Engine:
         self._progress = progress or Silent()
         self._chunk = chunk
         self._ahead = work_ahead
+        self.witness = witness
         self._seen = 0  # the newest stamp that the cursor is known to be past
         self._lost = 0  # bodies that the server misses, by its last answer
         self._nowhere: set[str] = set()  # such bodies that are not here either
@@ -85,28 +88,36 @@ class Engine:
     def follow(self, touched: Touched, heard: Sequence[Heard] | None = ()) -> Report:
         """Syncs what somebody has touched and what the server has told, without looking at the rest.
 
-        For a client that has seen everything since the last `sync`: what is missing now was deleted. `heard` is None
-        where more may have happened than was told. Raises as `sync` does.
+        `heard` is None where more may have happened than was told. Raises as `sync` does.
         """
         report = Report()
         for attempt in range(ROUNDS):
             if self._index.cursor == START or IGNORE_FILE in touched.paths | touched.busy:
-                return self.sync(Options(propagate_deletes=True, busy=touched.busy))
+                return self.sync(Options(busy=touched.busy))
             news = None if heard is None or attempt else [one for one in heard if one.stamp > self._seen]
             try:
                 if not self._quick_round(touched, news, report):
                     break
             except CursorExpired:
-                return self.sync(Options(propagate_deletes=True, busy=touched.busy))
+                return self.sync(Options(busy=touched.busy))
         self._give_back(report)
         return report
 
     def _round(self, options: Options, report: Report) -> bool:
         """Whether another one is needed."""
-        waiting, later = divide(self._load(report), lambda one: one.op != DELETE or one.path not in options.busy)
-        view = look(self._fs, self._index.records, self._clock, self._progress, options.busy)
-        self._note_fresh(view)
+
+        def concerns(one: Operation) -> bool:
+            return one.op != DELETE or one.path not in options.busy
+
+        records = self._index.records
+        waiting, later = divide(self._load(report), concerns)
         self._remember_sent(waiting)
+        view = look(self._fs, records, self._clock, self._progress, options.busy)
+        self._note_fresh(view)
+        if self.witness is not None:
+            if self._note_deletes(view, records.keys() - view.entries.keys(), waiting):
+                waiting, later = divide(self._load(report), concerns)
+            self.witness.saw_everything(view, options.busy)
         outgoing, answer, full = self._exchange(view, waiting, options)
         report.full |= full
         return self._settle(view, waiting, later, outgoing, answer, report, full=full)
@@ -122,12 +133,13 @@ class Engine:
             return one.path in touched.paths or one.path in told or (heard is None and not one.refused)
 
         waiting, later = divide(self._load(report), concerns)
+        self._remember_sent(waiting)
         paths = touched.paths | told | {one.path for one in waiting}
         view = glance(self._fs, records, self._clock, paths, moved=touched.moved, busy=touched.busy)
         self._note_fresh(view)
-        if self._note_deletes(view, paths - {one.path for one in waiting}):
+        if self._note_deletes(view, paths, waiting):
             waiting, later = divide(self._load(report), concerns)
-        self._remember_sent(waiting)
+        self._saw(view, paths, touched)
         some = {path: records[path] for path in paths if path in records}
         outgoing = collect(view, some, waiting, self._fs, full=False, propagate_deletes=False)
         check_mass_delete(outgoing, len(records))
@@ -139,15 +151,18 @@ class Engine:
                 self._seen = max([self._seen, *(message.stamp for message in heard)])
                 return again
         answer = converse(self._transport, self._index.cursor, outgoing.changes, records, self._chunk)
-        self._look_at_the_rest(view, answer, paths, touched)
+        self._look_at_the_rest(view, answer, paths, touched, waiting)
         return self._settle(view, waiting, later, outgoing, answer, report)
 
-    def _look_at_the_rest(self, view: View, answer: Answer, seen: Collection[str], touched: Touched) -> None:
+    def _look_at_the_rest(
+        self, view: View, answer: Answer, seen: Collection[str], touched: Touched, waiting: Iterable[Operation]
+    ) -> None:
         """What else the server speaks of. Where something happened to it meanwhile, that has to be reported first."""
         records = self._index.records
         paths = {path for path in (*answer.actions, *answer.overtaken) if path not in seen}
         more = glance(self._fs, records, self._clock, paths, busy=touched.busy)
-        self._note_deletes(more, paths)
+        self._note_deletes(more, paths, waiting)
+        self._saw(more, paths, touched)
         for path in paths:
             record = records.get(path)
             known = record.hash if record is not None and record.stamp is not None else None
@@ -203,6 +218,8 @@ class Engine:
             self._finish(work, unseen, outgoing)
         finally:
             self.removing = set()
+            if self.witness is not None:
+                self.witness.put(self._received(answer.actions.values()))
         self._seen = 0 if full else max(self._seen, work.seen)
         return work.again or bool(view.unsteady)
 
@@ -216,12 +233,28 @@ class Engine:
         for record in view.fresh:
             self._index.put(record)
 
-    def _note_deletes(self, view: View, paths: Iterable[str]) -> bool:
-        """Files that vanish before our eyes were deleted; that is not to be forgotten. Whether there are any."""
-        gone = [path for path in paths if view.is_missing(path) and not self._fs.ignored(path)]
-        deletes = deletes_of(gone, self._index.records, self._clock)
+    def _note_deletes(self, view: View, paths: Iterable[str], waiting: Iterable[Operation]) -> bool:
+        """Files that vanish before our eyes were deleted; that is not to be forgotten. Whether there are any.
+
+        `waiting`: of the queue, what may be about them.
+        """
+        if self.witness is None:
+            return False
+        gone = [one for one in paths if one in self.witness and view.is_missing(one) and not self._fs.ignored(one)]
+        deletes = deletes_of(gone, self._index.records, waiting, self._clock, BY_WATCH)
         self._queue.append(deletes)
         return bool(deletes)
+
+    def _saw(self, view: View, paths: Iterable[str], touched: Touched) -> None:
+        if self.witness is not None:
+            self.witness.saw(view, paths, touched.busy, self._fs.ignored)
+
+    def _received(self, actions: Iterable[Action]) -> Iterable[str]:
+        """Of what was asked for, the files that are here now."""
+        for action in actions:
+            record = self._index.records.get(action.path)
+            if action.do == "download" and action.head and record and record.stamp == action.head.stamp:
+                yield action.path
 
     def _remember_sent(self, waiting: Iterable[Operation]) -> None:
         """A sync broke off: any of the hashes in its plan may be on the server, or may not.

@@ -80,6 +80,7 @@ class Folder:
         from client.lock import locked
         from client.tree import Tree
         from client.watch import Watch
+        from client.witness import Witness
 
         self.check()
         with ExitStack() as held:
@@ -89,7 +90,7 @@ class Folder:
             disk.sweep()
             disk.read_rules()
             tree = held.enter_context(closing(Tree(str(self.root), disk.ignored_folder)))
-            engine = Engine(disk, transport, self._clock, index, self._queue(), device=device)
+            engine = Engine(disk, transport, self._clock, index, self._queue(), device=device, witness=Witness())
             diary = Diary(say, self._note_sync, str(self.root), place)
             watch = Watch(
                 str(self.root), engine, index, self._queue(), tree, diary, disk.ignored, self._clock, time.monotonic

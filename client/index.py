@@ -70,6 +70,11 @@ class Record(NamedTuple):
         """`seen_ns`: a moment before the file was looked at."""
         return cls(entry.path, stamp, hash, entry.size, entry.mtime_ns, entry.ctime_ns, entry.inode, seen_ns)
 
+    @property
+    def may_be_there(self) -> bool:
+        """Whether the server has something of the path, or may have: where a reply was lost nobody can tell."""
+        return self.stamp is not None or bool(self.sent) or self.conflict is not None
+
     @classmethod
     def unknown(cls, path: str) -> Record:
         """A path that the server has not acknowledged anything of."""

@@ -89,6 +89,9 @@ class Pending:
 
     # -- what to do about it
 
+    def __contains__(self, path: str) -> bool:
+        return path in self._waiting
+
     def due_in(self) -> float | None:
         """Seconds until something is to be taken; None: nothing waits."""
         if not self._waiting:

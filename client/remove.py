@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from client.changes import BY_HAND
+from client.changes import BY_HAND, deletes_of
 from client.index import Index, Record
 from client.names import printable
 from client.ports import Blocked, Clock, Entry, FileSystem, LocalChange, Stopped
-from client.queue import DELETE, Operation, OperationQueue
+from client.queue import DELETE, OperationQueue
 from client.report import Removal
 from client.scan import is_clean
 
@@ -22,14 +22,8 @@ def remove(fs: FileSystem, index: Index, queue: OperationQueue, clock: Clock, na
     """
     entries = {entry.path: entry for entry in fs.scan()[0]}
     paths = sorted({path for name in names for path in _meant(name, entries, index.records)})
-    now = clock.time_ns() // 1000
-    queue.append(
-        [
-            Operation(DELETE, path, record.stamp, by=BY_HAND, at=now)
-            for path in paths
-            if (record := index.records.get(path)) is not None
-        ]
-    )
+    waiting = [one for one in queue.load()[0] if one.op != DELETE or one.by == BY_HAND]
+    queue.append(deletes_of(paths, index.records, waiting, clock, BY_HAND))
     removal = Removal()
     for path in paths:
         try:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
-from client.changes import MassDelete, deletes_of, forget_seen_deletes
+from client.changes import BY_WATCH, MassDelete, deletes_of, forget_seen_deletes
 from client.diary import Diary
 from client.engine import Engine, Options
 from client.errand import Errands, Outcome
@@ -25,7 +25,7 @@ from client.live import Live, Lost, Opened, Told, Woken
 from client.mailbox import Mailbox
 from client.pending import Pending, Times, Touched
 from client.ports import Clock, ServerAway, ServerRefused
-from client.queue import DELETE, OperationQueue
+from client.queue import OperationQueue
 from client.report import Report
 from client.tree import How, News, Tree
 
@@ -148,15 +148,14 @@ class Watch:
         self._ask = False
         self._ask_at = None if self._listening else self._moment() + self._intervals.poll
         if whole:
-            options = Options(propagate_deletes=self._begun, busy=touched.busy)
-            self._errands.ask(partial(self._engine.sync, options))
+            self._errands.ask(partial(self._engine.sync, Options(busy=touched.busy)))
         else:
             self._errands.ask(partial(self._engine.follow, touched, heard))
 
     def _seconds(self) -> float | None:
         """Until there is something to do although nothing happens."""
         now = self._moment()
-        moments = list(self._vanished.values())
+        moments = list(self._vanished.values()) if self._rules_are_read else []
         if not self.busy:
             if self._retry_at is not None:
                 moments.append(self._retry_at)
@@ -173,8 +172,13 @@ class Watch:
         for news in self._tree.news():
             self._note(news, now)
         gone = [path for path, due in self._vanished.items() if due <= now]
-        if gone:
+        if gone and self._rules_are_read:
             self._remember_deletes(gone)
+
+    @property
+    def _rules_are_read(self) -> bool:
+        """Whether the ignore patterns in use are those in the folder: what they leave out is not deleted."""
+        return IGNORE_FILE not in self._pending and not (self._errand and IGNORE_FILE in self._errand.paths)
 
     def _note(self, news: News, now: float) -> None:
         path, pending = news.path, self._pending
@@ -211,16 +215,15 @@ class Watch:
 
     def _remember_deletes(self, paths: Iterable[str]) -> None:
         """Durably, so that a delete is one whatever becomes of this process. What gobi itself removes is none."""
-        removing = self._engine.removing
+        removing, witness = self._engine.removing, self._engine.witness
         gone = []
         for path in paths:
             del self._vanished[path]
-            if path not in removing and not self._exists(path) and not self._ignored(path):
+            seen = witness is not None and (path in witness or not witness.begun)
+            if seen and path not in removing and not self._exists(path) and not self._ignored(path):
                 gone.append(path)
-        deletes = deletes_of(gone, self._index.records, self._clock)
-        if deletes:
-            known = {one.path for one in self._queue.load()[0] if one.op == DELETE}
-            self._queue.append([one for one in deletes if one.path not in known])
+        if gone:
+            self._queue.append(deletes_of(gone, self._index.records, self._queue.load()[0], self._clock, BY_WATCH))
 
     def _exists(self, path: str) -> bool:
         return os.path.lexists(os.path.join(self._root, path))
@@ -291,7 +294,8 @@ class Watch:
             poller.poll(left * 1000)
             self._see()
             self._listen()
-        self._remember_deletes(list(self._vanished))
+        if self._rules_are_read:
+            self._remember_deletes(list(self._vanished))
         self._diary.stopped()
 
 

@@ -16,6 +16,7 @@ from client.queue import FileQueue, OperationQueue
 from client.remove import remove
 from client.report import Removal, Report, Status
 from client.status import status
+from client.witness import Witness
 from tests.client.memory import ManualClock, MemoryFileSystem, MemoryQueue
 from tests.client.one_vault import OneVault
 from tests.client.overheard import Overheard
@@ -43,7 +44,8 @@ class Machine(ABC):
         self.transport.pulled.clear()
         return self.engine().sync(options)
 
-    def engine(self) -> Engine:
+    def engine(self, *, watching: bool = False) -> Engine:
+        """`watching`: what vanishes from the first look on vanishes before its eyes."""
         return Engine(
             self.fs,
             self.transport,
@@ -53,6 +55,7 @@ class Machine(ABC):
             device=self.name,
             chunk=self.chunk,
             work_ahead=in_turn,
+            witness=Witness() if watching else None,
         )
 
     def rm(self, *names: str) -> Removal:

@@ -23,8 +23,9 @@ class Watcher:
     def __init__(self, machine: Machine, vault: Server) -> None:
         self.machine = machine
         self._vault = vault
-        machine.sync()
-        self.engine = machine.engine()
+        self.engine = machine.engine(watching=True)
+        machine.clock.forward(60)
+        self.engine.sync()
         self.calls = machine.transport.calls
 
     def follow(
@@ -132,6 +133,97 @@ def test_a_name_that_is_missing_for_a_moment_is_not_deleted(watcher: Watcher, va
     watcher.follow("note.md")
     assert vault.history("note.md") == [b"two", b"one"]
     assert watcher.deletes == set()
+
+
+def test_what_vanished_while_it_was_ignored_comes_back_when_it_is_not_ignored_any_more(
+    watcher: Watcher, vault: Server
+) -> None:
+    watcher.machine.write(".gobiignore", "note.md\n")
+    watcher.follow(".gobiignore")
+    watcher.machine.delete("note.md")
+    watcher.machine.write(".gobiignore", "")
+    watcher.follow(".gobiignore")
+    assert vault.history("note.md") == [b"one"]
+    assert watcher.machine.files()["note.md"] == b"one"
+
+
+def test_what_vanished_before_the_first_look_comes_back_whatever_calls_for_another_look(
+    laptop: Machine, vault: Server
+) -> None:
+    laptop.write("note.md", "one")
+    laptop.sync()
+    laptop.delete("note.md")
+    engine = laptop.engine(watching=True)
+    laptop.write(".gobiignore", "*.tmp\n")
+    engine.follow(Touched(frozenset({"note.md", ".gobiignore"})))
+    assert vault.history("note.md") == [b"one"]
+    assert laptop.files()["note.md"] == b"one"
+
+
+def test_what_is_missing_at_a_later_look_was_deleted_before_its_eyes(watcher: Watcher, vault: Server) -> None:
+    watcher.machine.delete("note.md")
+    watcher.engine.sync()
+    assert vault.history("note.md") == [None, b"one"]
+
+
+def test_what_was_received_and_is_missing_at_a_later_look_was_deleted(watcher: Watcher, vault: Server) -> None:
+    watcher.follow(heard=[watcher.told(vault.put("new.md", b"new"))])
+    watcher.machine.delete("new.md")
+    watcher.engine.sync()
+    assert vault.history("new.md") == [None, b"new"]
+
+
+def lose_the_reply(watcher: Watcher, method: str) -> None:
+    def lose(called: str, when: str) -> None:
+        if (called, when) == (method, "after"):
+            watcher.machine.transport.meddle = lambda method, when: None
+            raise ServerAway("the connection was cut")
+
+    watcher.machine.transport.meddle = lose
+
+
+@pytest.mark.parametrize("heard", [(), None], ids=["foreseen", "asked"])
+def test_a_new_file_that_is_deleted_after_its_reply_was_lost_does_not_come_back(
+    watcher: Watcher, vault: Server, heard: Sequence[Heard] | None
+) -> None:
+    watcher.machine.write("new.md", "a new note")
+    lose_the_reply(watcher, "push")
+    with pytest.raises(ServerAway):
+        watcher.follow("new.md", heard=heard)
+    watcher.machine.delete("new.md")
+    watcher.follow("new.md", heard=heard)
+    assert vault.history("new.md") == [None, b"a new note"]
+    assert "new.md" not in watcher.machine.files()
+    assert watcher.deletes == set()
+
+
+def test_a_new_file_that_is_removed_by_hand_after_its_reply_was_lost_does_not_come_back(
+    watcher: Watcher, vault: Server
+) -> None:
+    watcher.machine.write("new.md", "a new note")
+    lose_the_reply(watcher, "push")
+    with pytest.raises(ServerAway):
+        watcher.machine.sync()
+    watcher.machine.rm("new.md")
+    watcher.machine.sync()
+    assert vault.history("new.md") == [None, b"a new note"]
+    assert "new.md" not in watcher.machine.files()
+
+
+def test_a_new_file_of_which_nothing_reached_the_server_is_forgotten(watcher: Watcher, vault: Server) -> None:
+    def away(called: str, when: str) -> None:
+        raise ServerAway("out of reach")
+
+    watcher.machine.write("new.md", "a new note")
+    watcher.machine.transport.meddle = away
+    with pytest.raises(ServerAway):
+        watcher.follow("new.md")
+    watcher.machine.transport.meddle = lambda method, when: None
+    watcher.machine.delete("new.md")
+    watcher.follow("new.md")
+    assert "new.md" not in vault.files()
+    assert watcher.deletes == set()
+    assert "new.md" not in watcher.machine.index.records
 
 
 def test_most_of_a_folder_is_not_deleted_without_a_word(watcher: Watcher, vault: Server) -> None:

@@ -19,6 +19,7 @@ from client.ports import ServerAway, ServerRefused, Stopped
 from client.queue import FileQueue
 from client.tree import Tree
 from client.watch import Intervals, Watch
+from client.witness import Witness
 from tests.client.direct import Direct, Server
 from tests.services import wait_until
 
@@ -38,7 +39,7 @@ class Client:
         self.disk = Disk(root, clock=SystemClock())
         self.tree = Tree(str(root), lambda folder: folder == unwatched)
         queue = FileQueue(root / ".gobi")
-        engine = Engine(self.disk, self.transport, SystemClock(), self.index, queue, device="laptop")
+        engine = Engine(self.disk, self.transport, SystemClock(), self.index, queue, device="laptop", witness=Witness())
         diary = Diary(self.said.append, lambda: None, "here", "there")
         self.watch = Watch(
             str(root),
@@ -180,3 +181,29 @@ def test_what_others_deleted_is_not_taken_for_a_delete_of_ones_own(root: Path, v
         wait_until(lambda: (root / "a.md").exists(), "the file to come again")
         wait_until(client.has_said("received a.md"), "it to say so")
     assert vault.history("a.md") == [b"made anew", None, b"a"]
+
+
+def test_what_vanished_while_it_was_ignored_comes_back(root: Path, vault: Server) -> None:
+    with watching(Client(root, vault, OFTEN)):
+        (root / "old").mkdir()
+        (root / "old" / "a.md").write_text("a")
+        wait_until(lambda: "old/a.md" in vault.files(), "the file")
+        (root / ".gobiignore").write_text("old/\n")
+        wait_until(lambda: vault.files().get(".gobiignore") == b"old/\n", "the patterns")
+        (root / "old" / "a.md").unlink()
+        (root / ".gobiignore").write_text("*.tmp\n")
+        wait_until(lambda: (root / "old" / "a.md").exists(), "the file to come back")
+    assert vault.history("old/a.md") == [b"a"]
+
+
+def test_what_is_ignored_first_and_removed_then_is_not_deleted_elsewhere(root: Path, vault: Server) -> None:
+    with watching(Client(root, vault, HARDLY)) as client:
+        (root / "a.md").write_text("a")
+        (root / "b.md").write_text("b")
+        wait_until(lambda: len(vault.files()) == 2 and not client.watch.busy, "the files")
+        (root / ".gobiignore").write_text("a.md\n")
+        (root / "a.md").unlink()
+        (root / "b.md").unlink()
+        wait_until(lambda: "b.md" not in vault.files(), "the delete of what is not ignored")
+    assert vault.history("a.md") == [b"a"]
+    assert written_down(root) == set()
