@@ -89,7 +89,8 @@ class Invitation:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What `facts` is asked about one path: the reported base and the hashes that may settle it."""
+    """What `facts` is asked about one path: the reported base and the hashes that may settle it, the best evidence
+    first (`sync.plan.evidence`)."""
 
     path: str
     base: int | None

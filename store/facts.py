@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from store.base import Query
 from sync.model import Version
@@ -14,6 +14,32 @@ def moved(queries: Sequence[Query], newest: Mapping[str, Version]) -> list[Query
     return [query for query in queries if query.path in newest and newest[query.path].stamp != query.base]
 
 
+def settled_by_head(query: Query, head: Version) -> bool:
+    """Whether the head has the best evidence's bytes, as it nearly always does where anything has: then nothing else
+    has to be looked up."""
+    return head.stamp > (query.base or 0) and head.hash is not None and query.hashes[:1] == (head.hash,)
+
+
+def settle(queries: Sequence[Query], versions: Iterable[Version]) -> dict[str, Version]:
+    """The settled base by path (docs/protocol.md, section 5). `versions`: at least the puts above each base with one of
+    its hashes, oldest first."""
+    asked = {query.path: query for query in queries}
+    settled: dict[str, Version] = {}
+    for version in versions:
+        query = asked.get(version.path)
+        if query is None or version.hash not in query.hashes or version.stamp <= (query.base or 0):
+            continue
+        known = settled.get(version.path)
+        if known is None or _rank(query, version) <= _rank(query, known):
+            settled[version.path] = version
+    return settled
+
+
+def _rank(query: Query, version: Version) -> int:
+    assert version.hash is not None, "a put has a hash"
+    return query.hashes.index(version.hash)
+
+
 def gather(
     queries: Sequence[Query],
     newest: Mapping[str, Version],
@@ -21,8 +47,8 @@ def gather(
     settled: Mapping[str, Version],
     purge_mark: int,
 ) -> dict[str, Facts]:
-    """Facts by path. `newest`: heads; `named`: the versions that reported bases name; `settled`: the newest put above
-    the base with one of the reported hashes (docs/protocol.md, section 5), which goes before them.
+    """Facts by path. `newest`: heads; `named`: the versions that reported bases name; `settled`: what `settle` gave,
+    which goes before them.
     """
     result = {}
     for query in queries:

@@ -15,7 +15,7 @@ from pymongo.errors import ExecutionTimeout, OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from store.base import LOOKED_AT, Query
-from store.facts import gather, moved
+from store.facts import gather, moved, settle, settled_by_head
 from store.mongo_documents import ALL_STAMPS, Document, conflict_of, version_id, version_of
 from store.mongo_schema import BY_PATH, Mongo
 from sync.model import Conflict, Version
@@ -205,7 +205,7 @@ def facts(db: Mongo, key: int, queries: Sequence[Query]) -> dict[str, Facts]:
     newest, purge_mark = _heads_and_mark(db, key, [query.path for query in queries])
     changed = moved(queries, newest)
     named = find(db, key, {(q.path, q.base) for q in changed if q.base is not None})
-    settled = _settling(db, key, {q.path: q for q in changed if q.hashes}, newest)
+    settled = _settling(db, key, [q for q in changed if q.hashes], newest)
     return gather(queries, newest, named, settled, purge_mark)
 
 
@@ -224,25 +224,17 @@ def _heads_and_mark(db: Mongo, key: int, paths: list[str]) -> tuple[dict[str, Ve
     return newest, mark
 
 
-def _settling(db: Mongo, key: int, asked: dict[str, Query], newest: dict[str, Version]) -> dict[str, Version]:
-    """For each query the newest put above its base with one of its hashes."""
-    found: dict[str, Version] = {}
-    left = []
-    for path, query in asked.items():
-        head = newest[path]
-        if head.stamp > (query.base or 0) and head.hash in query.hashes:
-            found[path] = head  # as it nearly always is: then no command is needed
-        else:
-            left.append(path)
+def _settling(db: Mongo, key: int, queries: Sequence[Query], newest: dict[str, Version]) -> dict[str, Version]:
+    """The settled base by path."""
+    settled = {q.path: newest[q.path] for q in queries if settled_by_head(q, newest[q.path])}
+    left = {q.path: q for q in queries if q.path not in settled}
     for chunk in chunks(left):
-        hashes = [bytes.fromhex(one) for one in {digest for path in chunk for digest in asked[path].hashes}]
+        asked = [left[path] for path in chunk]
+        hashes = [bytes.fromhex(digest) for digest in {digest for query in asked for digest in query.hashes}]
         condition = {"_id.v": key, "p": {"$in": chunk}, "h": {"$in": hashes}}
         rows = db["versions"].find(condition, batch_size=BATCH).hint(BY_PATH).sort("_id.t", 1)
-        for version in map(version_of, rows):
-            query = asked[version.path]
-            if version.stamp > (query.base or 0) and version.hash in query.hashes:
-                found[version.path] = version
-    return found
+        settled |= settle(asked, map(version_of, rows))
+    return settled
 
 
 # -- conflicts

@@ -15,7 +15,7 @@ from store.errors import BadCursor, BadRequest, CursorExpired, NotFound, Purged
 from store.offload import Offload, inline
 from store.vaults import unknown_version
 from sync.model import Action, Change, Conflict, Cursor, Json, Version
-from sync.plan import Facts, plan
+from sync.plan import Facts, evidence, plan
 
 _ARCHIVE_PAGE = 1_000
 # The least that anything is kept is a day.
@@ -305,8 +305,7 @@ def require_live(head: Version | None) -> Version:
 
 
 def _query(change: Change) -> Query:
-    hashes = (change.hash, *change.sent) if change.hash else change.sent
-    return Query(change.path, change.base, hashes)
+    return Query(change.path, change.base, evidence(change))
 
 
 def _side(version: Version) -> Side:

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 
 from store.base import LOOKED_AT, Query, Totals, Vault
-from store.facts import gather, moved
+from store.facts import gather, moved, settle
 from sync.model import Candidate, Conflict, Version
 from sync.plan import Facts
 
@@ -161,22 +161,21 @@ def facts(db: sqlite3.Connection, vault: int, purge_mark: int, queries: Sequence
     newest = heads(db, vault, [query.path for query in queries])
     changed = moved(queries, newest)
     named = find(db, vault, [(q.path, q.base) for q in changed if q.base is not None])
-    settled: dict[str, Version] = {}
-    for version in _settling(db, vault, [q for q in changed if q.hashes]):
-        settled[version.path] = version
+    settled = settle(changed, _settling(db, vault, [q for q in changed if q.hashes]))
     return gather(queries, newest, named, settled, purge_mark)
 
 
 def _settling(db: sqlite3.Connection, vault: int, queries: Sequence[Query]) -> list[Version]:
-    """Puts above each query's base with one of its hashes, oldest first."""
-    asked = [[q.path, q.base or 0, list(q.hashes)] for q in queries]
+    """Puts above each query's base with a hash that one of the queries has, oldest first."""
+    asked = [[q.path, q.base or 0] for q in queries]
+    hashes = list({digest for q in queries for digest in q.hashes})
     return as_versions(
         db.execute(
             f"""SELECT {FIELDS} FROM json_each(?) q CROSS JOIN versions v INDEXED BY versions_by_path
                 ON v.vault = ? AND v.path = json_extract(q.value, '$[0]') AND v.stamp > json_extract(q.value, '$[1]')
-                WHERE lower(hex(v.hash)) IN (SELECT value FROM json_each(q.value, '$[2]'))
+                WHERE lower(hex(v.hash)) IN (SELECT value FROM json_each(?))
                 ORDER BY v.stamp""",
-            (json.dumps(asked), vault),
+            (json.dumps(asked), vault, json.dumps(hashes)),
         )
     )
 

@@ -76,13 +76,25 @@ TABLE: dict[tuple[Local, Head], Verb | None] = {
 class Facts:
     """What the log says about one reported path.
 
-    `base` is the settled base's version: the newest put above the reported base whose hash is the change's or one
-    of `sent`, else the version the reported base names, else None. `purge_mark` is the vault's.
+    `base` is the settled base's version: of the puts above the reported base the newest with the first hash of
+    `evidence` that any of them has, else the version the reported base names, else None. `purge_mark` is the vault's.
     """
 
     head: Version | None
     base: Version | None
     purge_mark: int = 0
+
+
+def evidence(change: Change) -> tuple[str, ...]:
+    """The hashes by which a change's base is settled, the best evidence first: what lies there now, then what was sent,
+    the last first.
+
+    A file whose bytes were sent before others was changed back since: its bytes say nothing of what it was made from.
+    """
+    sent = tuple(dict.fromkeys(reversed(change.sent)))
+    if change.hash is None or change.hash in sent[1:]:
+        return sent
+    return tuple(dict.fromkeys((change.hash, *sent)))
 
 
 def plan(change: Change | None, facts: Facts) -> Action | None:

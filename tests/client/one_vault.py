@@ -62,11 +62,11 @@ class OneVault(ABC):
     def conflicts(self) -> list[Conflict]:
         return self.reader.conflicts(self.vault)
 
-    def resolve(self, keep: str) -> None:
+    def resolve(self, keep: str, candidate: int | None = None) -> None:
         """Settles the only open conflict."""
         (conflict,) = self.conflicts()
         head = self.metadata.heads(self.vault.id, [conflict.path])[conflict.path]
-        self.vaults.resolve(self.vault, conflict.id, Choice(keep, head.stamp, "page", USER))
+        self.vaults.resolve(self.vault, conflict.id, Choice(keep, head.stamp, "page", USER, candidate))
 
     def put(self, path: str, content: bytes, device: str = "elsewhere", mtime: int | None = None) -> Version:
         """A new version on top of whatever is there."""

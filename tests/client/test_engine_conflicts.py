@@ -81,6 +81,21 @@ def test_an_edit_before_the_settlement_is_another_candidate(vault: Server, torn:
     assert {b"laptop's", b"desktop's"} <= set(vault.history("a.md"))
 
 
+@pytest.mark.parametrize(("candidate", "outcome"), [(1, b"laptop's"), (2, b"laptop's second")])
+def test_whichever_of_a_machines_candidates_is_kept_is_what_everybody_has_afterwards(
+    vault: Server, torn: tuple[Machine, Machine], candidate: int, outcome: bytes
+) -> None:
+    """The machine's other candidate comes into the history right below the outcome, and stays there."""
+    laptop, desktop = torn
+    laptop.write("a.md", "laptop's second")
+    laptop.sync()
+    vault.resolve("client", candidate)
+    settle([laptop, desktop], 2)
+    assert laptop.files() == desktop.files() == vault.files() == {"a.md": outcome}
+    assert {b"laptop's", b"laptop's second", b"desktop's"} <= set(vault.history("a.md"))
+    assert laptop.sync().in_step
+
+
 def test_a_conflicting_file_put_back_to_its_base_takes_the_servers_version(
     vault: Server, torn: tuple[Machine, Machine]
 ) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from store.base import LOOKED_AT, Metadata, Query, Totals, Transaction, Vault
 from sync.model import Version
+from sync.plan import evidence
 from tests.contract.backends import Backend
 from tests.contract.log import append, hash_of
 from tests.sync.one_path import Log, report
@@ -207,11 +208,11 @@ def test_what_changes_during_a_first_listing_comes_after_its_moment(
 
 # -- the facts for a sync
 
-letters = st.sampled_from("AB-")
+letters = st.sampled_from("ABC-")
 logs = st.lists(st.tuples(st.sampled_from("pqr"), letters), max_size=12)
 asked = st.fixed_dictionaries(
     {
-        path: st.tuples(st.integers(-1, 13), st.none() | st.sampled_from("AB"), st.text("AB", max_size=2))
+        path: st.tuples(st.integers(-1, 13), st.none() | st.sampled_from("ABC"), st.text("ABC", max_size=3))
         for path in "pqrs"
     }
 )
@@ -236,8 +237,7 @@ def test_facts_are_head_and_settled_base_of_every_path_asked(
     for path, (index, letter, sent) in asked.items():
         base = first + index if index >= 0 else None
         change = report("put", letter, base=base, sent=sent, path=path)
-        hashes = tuple(one for one in (change.hash, *change.sent) if one)
-        queries.append(Query(path, base, hashes))
+        queries.append(Query(path, base, evidence(change)))
         log = Log(tuple(version for version in written if version.path == path), purged=7)
         expected[path] = log.facts(change)
     assert metadata.facts(vault.id, queries) == expected

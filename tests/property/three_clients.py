@@ -28,6 +28,7 @@ NAMES = ("laptop", "desktop", "phone")
 # Files that cannot be folders at the same time, and a folder two deep.
 PATHS = ("a", "a/b", "a/c", "n.md", "n.md/x", "d/e/f")
 ROUNDS = 12
+KEEP = ("server", "client", "both", "merged")
 
 machines = st.sampled_from(NAMES)
 pairs = st.sampled_from(list(permutations(NAMES, 2)))
@@ -85,12 +86,38 @@ class ThreeClients(RuleBasedStateMachine):
         if path and path != to:
             self.machines[who].move(path, to)
 
-    @rule(who=machines, pick=st.integers(0, 99), keep=st.sampled_from(["server", "client", "both", "merged"]))
-    def settle_a_conflict(self, who: str, pick: int, keep: str) -> None:
+    @rule(pick=st.integers(0, 99), keep=st.sampled_from(KEEP))
+    def settle_a_conflict(self, pick: int, keep: str) -> None:
         conflicts = self.server.conflicts()
         if conflicts:
             event(f"settled: {keep}")
-            self._settle(conflicts[pick % len(conflicts)], keep)
+            self._settle(conflicts[pick % len(conflicts)], keep, pick)
+
+    @rule(who=machines, path=paths, edits=st.integers(2, 4), pick=st.integers(0, 99), keep=st.sampled_from(KEEP))
+    def settle_a_conflict_in_which_a_machine_has_several_edits(
+        self, who: str, path: str, edits: int, pick: int, keep: str
+    ) -> None:
+        """The outcome is what everybody has then, its author too."""
+        others = [name for name in NAMES if name != who]
+        for name in (who, *others):
+            self._watched(name, self.machines[name].sync)
+        self.write(others[0], path, None)
+        self.write(who, path, None)
+        self._watched(others[0], self.machines[others[0]].sync)
+        self._watched(who, self.machines[who].sync)
+        for _ in range(edits - 1):
+            self.write(who, path, None)
+            self._watched(who, self.machines[who].sync)
+        conflicts = [one for one in self.server.conflicts() if one.path == path]
+        if len(conflicts) != 1 or len(conflicts[0].candidates) < 2:
+            return  # in something's way, or settled by equal bytes
+        event(f"settled among several: {keep}")
+        self._settle(conflicts[0], keep, pick)
+        outcome = self.server.files().get(path)
+        for name in (who, *others):
+            self._watched(name, self.machines[name].sync)
+        if not [one for one in self.server.conflicts() if one.path == path]:
+            assert self.server.files().get(path) == outcome, "the settlement was undone"
 
     # -- what gobi does
 
@@ -236,12 +263,14 @@ class ThreeClients(RuleBasedStateMachine):
         live = self.server.files()
         return all(machine.files() == live for machine in self.machines.values())
 
-    def _settle(self, conflict: Conflict, keep: str) -> None:
+    def _settle(self, conflict: Conflict, keep: str, pick: int = -1) -> None:
+        """`pick` says which of the candidates, the newest for -1."""
         head = self.server.metadata.heads(self.server.vault.id, [conflict.path])[conflict.path]
         text = "merged by a person" if keep == "merged" else None
+        chosen = conflict.candidates[pick % len(conflict.candidates)].n
         try:
             self.server.vaults.resolve(
-                self.server.vault, conflict.id, Choice(keep, head.stamp, "page", USER, text=text)
+                self.server.vault, conflict.id, Choice(keep, head.stamp, "page", USER, chosen, text=text)
             )
         except Refused:
             # A file stands in the way by now. Somebody moves the conflict's file out of it.

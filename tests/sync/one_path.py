@@ -53,13 +53,16 @@ class Log:
         return self.versions[-1] if self.versions else None
 
     def facts(self, change: Change | None) -> Facts:
-        """The protocol's words, taken literally (docs/protocol.md, section 5, "First the server settles the base")."""
+        """The protocol's words, taken literally (docs/protocol.md, section 5, "First the base is settled")."""
         if change is None:
             return Facts(self.head, None, self.purged)
-        named = {change.hash, *change.sent}
-        newer = [one for one in self.versions if one.stamp > (change.base or 0) and one.live and one.hash in named]
-        if newer:
-            return Facts(self.head, newer[-1], self.purged)
+        hashes = [*reversed(change.sent)]
+        if change.hash is not None and change.hash not in change.sent[:-1]:
+            hashes.insert(0, change.hash)
+        for digest in hashes:
+            newer = [one for one in self.versions if one.stamp > (change.base or 0) and one.hash == digest]
+            if newer:
+                return Facts(self.head, newer[-1], self.purged)
         base = next((one for one in self.versions if one.stamp == change.base), None)
         return Facts(self.head, base, self.purged)
 

@@ -119,6 +119,31 @@ SENT = [
     Case(
         "the candidate lost to a delete", "10:A 20:- 30:C 40:-", report("put", "C", base=10, sent="C"), "delete_local"
     ),
+    Case("an earlier candidate won", "10:A 20:B 30:C 40:D 50:C", report("put", "D", base=10, sent="CD"), "download"),
+    Case("a later candidate won", "10:A 20:B 30:C 40:D 50:D", report("put", "C", base=10, sent="DC"), "download"),
+    Case("neither candidate won", "10:A 20:B 30:C 40:D 50:B", report("put", "D", base=10, sent="CD"), "download"),
+    Case(
+        "an earlier candidate won, edited on",
+        "10:A 20:B 30:C 40:D 50:C",
+        report("put", "E", base=10, sent="CD"),
+        "conflict",
+        40,
+    ),
+    Case(
+        "an earlier candidate won, deleted here",
+        "10:A 20:B 30:C 40:D 50:C",
+        report("delete", base=10, sent="CD"),
+        "download",
+    ),
+    Case("both arrived, then changed back", "10:A 20:B 30:C", report("put", "B", base=10, sent="BC"), "upload", 30),
+    Case(
+        "both arrived, then changed back, edited there",
+        "10:A 20:B 30:C 40:D",
+        report("put", "B", base=10, sent="BC"),
+        "conflict",
+        30,
+    ),
+    Case("the last one sent alone arrived", "10:A 20:C", report("put", "D", base=10, sent="BC"), "upload", 20),
     Case("never arrived", "10:A", report("put", "B", base=10, sent="B"), "upload", 10),
     Case("a restored server got the upload", "60:B", report("put", "C", base=50, sent="B"), "upload", 60),
 ]
