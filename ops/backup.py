@@ -17,6 +17,7 @@ from ops.storage import BODIES, open_bodies
 from store.backup import BackedUp, back_up
 from store.backup_folder import BackupFolder, Busy
 from store.body_copies import Lost, Tell
+from store.findings import STAMPS_AHEAD, span
 
 TRY_LATER = 75
 NEEDS_A_PERSON = 1
@@ -64,6 +65,11 @@ def backup(folder: Path, keep: int, verify: bool, as_json: bool, env_file: Path 
     complain(done.lost, "no backup in this folder has it; a client that has the file brings it back")
     if done.problem is not None:
         click.echo(f"gobi: {done.problem}", err=True)
+    if done.ahead:
+        longest = span(max(done.ahead.values()))
+        click.echo(
+            f"gobi: stamps of {', '.join(done.ahead)} run {longest} ahead of the clock: {STAMPS_AHEAD}", err=True
+        )
     if done.lost or done.problem is not None:
         raise SystemExit(NEEDS_A_PERSON)
 
@@ -145,4 +151,5 @@ def _as_json(done: BackedUp) -> dict[str, object]:
         "lost": lost_rows(done.lost),
         "dropped": done.dropped,
         "problem": done.problem,
+        "ahead_s": {name: round(apart) for name, apart in done.ahead.items()},
     }

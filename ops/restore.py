@@ -38,10 +38,11 @@ Examples:
 @click.option("--snapshot", metavar="NAME", help="Restore this one instead of the newest.")
 @click.option("--list", "only_list", is_flag=True, help="List the backups in DIR, and do nothing else.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--force", is_flag=True, help="Also where this machine's clock, which is right, is before the backup's.")
 @click.option("--json", "as_json", is_flag=True, help="Say what was done, or what there is, as JSON.")
 @env_file_option
 def restore_backup(
-    folder: Path, snapshot: str | None, only_list: bool, yes: bool, as_json: bool, env_file: Path | None
+    folder: Path, snapshot: str | None, only_list: bool, yes: bool, force: bool, as_json: bool, env_file: Path | None
 ) -> None:
     """Put a backup from DIR back into the database and the data folder that the settings name.
 
@@ -62,19 +63,20 @@ def restore_backup(
     with locked(there, alone=False), _alone(settings.data_dir):
         name = _chosen(there, snapshot)
         summary = backup_format.summary(there.file(name))
-        check_clock(summary, time.time())
+        if not force:
+            check_clock(summary, time.time())
         with _opened(settings) as metadata:
             check_empty(metadata, _elsewhere(settings))
             if not yes:
                 _ask(settings, name, summary)
-            done = _restore(settings, metadata, there, name)
+            done = _restore(settings, metadata, there, name, summary.made if force else 0)
     click.echo(json.dumps(_as_json(name, done), ensure_ascii=False) if as_json else _report(name, done))
     complain(done.lost, "the backup does not have it; a client that has the file brings it back")
     if done.lost:
         raise SystemExit(NEEDS_A_PERSON)
 
 
-def _restore(settings: Settings, metadata: Metadata, folder: BackupFolder, name: str) -> Restored:
+def _restore(settings: Settings, metadata: Metadata, folder: BackupFolder, name: str, above: int) -> Restored:
     # A terminal that goes away, or a stop, is no other than Ctrl-C: the database is to be left empty.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
@@ -87,6 +89,7 @@ def _restore(settings: Settings, metadata: Metadata, folder: BackupFolder, name:
                 folder,
                 name,
                 place=_elsewhere(settings),
+                above=above,
                 tell=tell,
             )
     except KeyboardInterrupt:

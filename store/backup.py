@@ -16,12 +16,13 @@ from store.bodies import DiskBodies
 from store.bodies_guard import needing
 from store.body_copies import BodyCopies, Lost, Tell, check_room
 from store.errors import Refused
+from store.findings import MOST_AHEAD_S
 
 
 @dataclass(frozen=True, slots=True)
 class BackedUp:
     """`counts` by kind of row. `there`: bodies that an earlier backup had copied. `problem`: what else a person has to
-    see to, in words."""
+    see to, in words. `ahead`: vaults whose stamps run ahead of the clock, and by how many seconds."""
 
     snapshot: str
     counts: dict[str, int]
@@ -31,6 +32,7 @@ class BackedUp:
     lost: list[Lost]
     dropped: list[str] = field(default_factory=list)
     problem: str | None = None
+    ahead: dict[str, float] = field(default_factory=dict)
 
 
 def back_up(
@@ -71,7 +73,9 @@ def back_up(
         dropped = folder.keep(keep)
     except Refused as error:
         problem = f"{error}; until it is gone, nothing is cleared away"
-    return BackedUp(name, there.counts, copies.copied, copies.copied_bytes, copies.there, copies.lost, dropped, problem)
+    ahead = {vault.name: apart for vault in there.vaults if (apart := vault.clock / 1e6 - clock()) > MOST_AHEAD_S}
+    copied = (copies.copied, copies.copied_bytes, copies.there, copies.lost)
+    return BackedUp(name, there.counts, *copied, dropped, problem, ahead)
 
 
 def _check_known(metadata: Metadata, folder: BackupFolder) -> str | None:

@@ -13,6 +13,14 @@ Level = Literal["ok", "warning", "wrong"]
 Cause = Literal["setting", "reach", "state"]
 
 
+# Stamps are handed out a microsecond apart at least, so a burst of changes is a little ahead by itself.
+MOST_AHEAD_S = 1.0
+STAMPS_AHEAD = (
+    "if the clock is wrong now, set it (timedatectl set-ntp true). If it is right, it was wrong once, and that can be "
+    "lived with: the order of changes holds, and backups can be restored"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """`text` says what is, `advice` what to do about it. Neither holds a secret.
@@ -58,6 +66,14 @@ def schema(subject: str, found: int, known: int) -> Finding:
     return ok(subject, f"schema {found}: the next start makes it {known}")
 
 
+def stamps(subject: str, newest: int, now: float) -> Finding:
+    """Whether stamps run ahead of the clock. `newest`: the latest stamp of any vault, µs; `now`: the clock, s."""
+    ahead_s = newest / 1e6 - now
+    if ahead_s <= MOST_AHEAD_S:
+        return ok(subject, "no change is newer than the clock")
+    return warning(subject, f"the newest change is stamped {span(ahead_s)} in the clock's future", STAMPS_AHEAD)
+
+
 def move(subject: str, found: Move | None) -> Iterator[Finding]:
     """Whether writing is refused because the metadata is, or was, being moved."""
     if found is not None and found.frozen:
@@ -75,7 +91,7 @@ def gigabytes(count: float) -> str:
 
 def span(seconds: float) -> str:
     """A length of time in the unit that fits."""
-    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+    for unit, length in (("years", 365.25 * 86_400), ("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"

@@ -76,6 +76,7 @@ def _look(connection: Connection, database: str, quota_mb: int | None, now: Call
     looks: list[Callable[[], Iterator[Finding]]] = [
         lambda: _rights(client, db),
         lambda: _schema(db),
+        lambda: _stamps(db, hello["localTime"].replace(tzinfo=UTC).timestamp()),
         lambda: _size(db, quota_mb, on_atlas),
         lambda: findings.move(SUBJECT, move_of(db["meta"].find_one(MOVE))),
         lambda: iter([findings.people(db["users"].count_documents({}))]),
@@ -148,6 +149,11 @@ def _schema(db: Mongo) -> Iterator[Finding]:
     if found == len(STEPS) and (missing := missing_indexes(db)):
         names = ", ".join(f"{one.collection}.{one.name}" for one in missing)
         yield wrong(SUBJECT, f"missing indexes: {names}", "restart the server, which makes them")
+
+
+def _stamps(db: Mongo, now: float) -> Iterator[Finding]:
+    newest = db["vaults"].find_one({}, {"clock": 1}, sort=[("clock", pymongo.DESCENDING)])
+    yield findings.stamps(SUBJECT, int(newest["clock"]) if newest else 0, now)
 
 
 def _size(db: Mongo, quota_mb: int | None, on_atlas: bool) -> Iterator[Finding]:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from store import backup_contents, backup_format, healing, migration
 from store.backup_folder import BackupFolder, translated
-from store.base import Metadata
+from store.base import Metadata, Vault
 from store.bodies import DiskBodies
 from store.bodies_size import counted_bytes
 from store.body_copies import BodyCopies, Lost, Tell, check_room
 from store.errors import Refused, StoreError, Unavailable
+from store.findings import span
 from store.migration import Moved
 from store.moving import Move, Moving
 
@@ -26,8 +28,9 @@ RESTORING = (
     "what was restored to this database is not complete: wait for `gobi restore-backup`, or run it again where it was "
     "cut off"
 )
-# Stamps are by the database's clock, which may be as much before this machine's.
-_SKEW_US = 3_600_000_000
+# How far above all known stamps those of a restored vault begin where they run ahead of the clock. Since the backup
+# was made each version took one microsecond there, so this is more than any server has written.
+_BEYOND_US = 3_600_000_000
 # How the mark of one that was cut off is told from that of a move.
 _ID = "restore-"
 
@@ -43,12 +46,15 @@ class Restored:
 
 
 def check_clock(there: backup_format.Summary, now: float) -> None:
-    """Stamps that the server gives from now on have to be later than those that clients know. Raises Refused."""
-    latest = max([there.made, *(vault.clock - _SKEW_US for vault in there.vaults)])
-    if now * 1_000_000 < latest:
+    """Stamps that the server gives from now on have to be later than those that clients know; for that this clock has
+    to be later than the backup. Raises Refused. A vault's own clock says nothing: it may have run ahead."""
+    behind_s = there.made / 1_000_000 - now
+    if behind_s > 0:
+        made = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(there.made / 1_000_000))
         raise Refused(
-            "this machine's clock is before the moment at which the backup was made: set it right first, or files will "
-            "be taken for older than they are"
+            f"this machine's clock is {span(behind_s)} before {made}, when the backup was made by the clock of that "
+            "time: if this one is wrong, set it (timedatectl set-ntp true), or files will be taken for older than they "
+            "are; if it is right, add --force"
         )
 
 
@@ -65,10 +71,13 @@ def restore(
     snapshot: str,
     *,
     place: str,
+    above: int = 0,
     tell: Tell = lambda _: None,
 ) -> Restored:
-    """`root`: the folder of `bodies`. Raises Refused, Full, Unavailable; then the database is empty, and it can be run
-    again."""
+    """`root`: the folder of `bodies`. `above`: a stamp that clients may know, and new ones have to be later than.
+
+    Raises Refused, Full, Unavailable; then the database is empty, and it can be run again.
+    """
     file = folder.file(snapshot)
     there = backup_format.summary(file)
     moving = metadata.moving()
@@ -86,6 +95,7 @@ def restore(
         copies.copy_all(file, vault_ids)
         with translated(root):
             stored = {vault_id: counted_bytes(os.fspath(root), vault_id) for vault_id in vault_ids}
+        there = replace(there, vaults=_ahead(there.vaults, above, metadata.aging().clock().now))
         moved = migration.copy(backup_contents.Contents(file, there, stored), metadata, lambda *_: None)
         if moving.state() != mark:
             raise _overtaken()
@@ -99,6 +109,13 @@ def restore(
     for one in copies.lost:
         healing.note_lost(os.fspath(root), one.vault_id, [one.hash])  # clients have most of them
     return Restored(moved, copies.copied, copies.there, copies.lost)
+
+
+def _ahead(vaults: list[Vault], above: int, now: int) -> list[Vault]:
+    """Time sees to it that new stamps are later than all that clients know. Where stamps ran ahead of it, the vault's
+    clock has to: clients may know later ones than the backup has."""
+    latest = [(vault, max(vault.clock, above)) for vault in vaults]
+    return [replace(vault, clock=clock + _BEYOND_US) if clock > now else vault for vault, clock in latest]
 
 
 def _may_take(moving: Moving, place: str) -> Move | None:

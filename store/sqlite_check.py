@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from store import findings
-from store.findings import Finding, megabytes, ok, span, warning, wrong
+from store.findings import Finding, megabytes, ok, wrong
 from store.sqlite_moving import move_of
 from store.sqlite_schema import STEPS
 
@@ -42,7 +42,7 @@ def _look(db: sqlite3.Connection, path: Path, now: Callable[[], float]) -> Itera
     if not 0 < version <= len(STEPS):
         return  # its tables are not known here
     newest: int = db.execute("SELECT coalesce(max(clock), 0) FROM vaults").fetchone()[0]
-    yield _clock(newest / 1e6 - now())
+    yield findings.stamps(SUBJECT, newest, now())  # where the clock is wrong: a Raspberry Pi has no battery for it
     yield from findings.move(SUBJECT, move_of(db))
     yield findings.people(db.execute("SELECT count(*) FROM users").fetchone()[0])
 
@@ -59,14 +59,6 @@ def _quick_check(db: sqlite3.Connection) -> Finding:
     finally:
         db.set_progress_handler(None, 0)
     return ok(SUBJECT, "sound") if said == "ok" else _damaged(said)
-
-
-def _clock(ahead_s: float) -> Finding:
-    """Nothing was stored later than now, or this machine's clock is wrong: a Raspberry Pi has no battery for it."""
-    if ahead_s > 1:
-        text = f"the newest change is {span(ahead_s)} in this machine's future"
-        return warning(SUBJECT, text, "set the clock: timedatectl set-ntp true")
-    return ok(SUBJECT, "no change is newer than this machine's clock")
 
 
 def _trouble(path: Path, error: sqlite3.Error) -> Finding:

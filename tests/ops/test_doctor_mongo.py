@@ -174,6 +174,17 @@ def test_its_clock_is_off(proxy: MongoProxy, prepared: str, ahead_s: float, leve
     assert ("ahead" in one.text, "behind" in one.text) == (level != "ok" and ahead_s > 0, ahead_s < 0)
 
 
+def test_stamps_run_ahead_of_its_clock(mongo: ReplicaSet, prepared: str) -> None:
+    with connected(mongo.uri) as client:
+        client[prepared]["vaults"].insert_many(
+            [{"_id": n, "name": str(n), "clock": n * 3_600_000_000} for n in (5, 24)]
+        )
+        (ahead,) = mongo_check._stamps(client[prepared], 0.0)
+        (right,) = mongo_check._stamps(client[prepared], 24 * 3600.0)
+    assert (ahead.level, right.level) == ("warning", "ok")
+    assert "stamped 24 hours in the clock's future" in ahead.text
+
+
 def test_it_is_too_old() -> None:
     assert mongo_check._version("4.4.29").level == "wrong"
     assert mongo_check._version("5.0.0").level == "ok"

@@ -53,12 +53,14 @@ class Backups:
                 again=again,
             )
 
-    def restore(self, metadata: Metadata | None = None, snapshot: str | None = None) -> tuple[World, Restored]:
+    def restore(
+        self, metadata: Metadata | None = None, snapshot: str | None = None, *, above: int = 0
+    ) -> tuple[World, Restored]:
         place = self._root / f"restored {next(self._numbers)}"
         there = metadata or SqliteMetadata(_made(place) / "gobi.db")
         bodies = DiskBodies(place / "bodies")
         name = snapshot or self.folder.names()[-1]
-        done = restore(there, bodies, place / "bodies", self.folder, name, place="name another one")
+        done = restore(there, bodies, place / "bodies", self.folder, name, place="name another one", above=above)
         return World(there, bodies), done
 
     def bodies(self) -> set[bytes]:
