@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from store.aging import Collected
 from store.base import Metadata, Vault
 from store.errors import StoreError
 from store.offload import Offload
+from sync.addresses import parse_address
 
 # Prometheus asks every 15 s by default; the vaults are read from the database, perhaps far away.
 KEPT_S = 30
@@ -86,10 +86,8 @@ class Metrics:
         """Straight from this machine. A proxy on it comes from here too, with everybody's requests."""
         if any(req.get_header(name) is not None for name in FORWARDED):
             return False
-        try:
-            return ipaddress.ip_address(client_address(req, self._trusted)).is_loopback
-        except ValueError:  # a Unix socket: a proxy's
-            return False
+        ip = parse_address(client_address(req, self._trusted))
+        return ip is not None and ip.is_loopback  # None: a Unix socket, a proxy's
 
     def _known_vaults(self) -> list[Vault]:
         now = self._clock()

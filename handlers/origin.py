@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network
 
 import falcon
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from sync.addresses import is_among, parse_address
+
+Network = IPv4Network | IPv6Network
 
 
 def client_address(req: falcon.Request, trusted: Sequence[Network]) -> str:
     """The address that a request came from; behind trusted proxies, the one they name.
 
     X-Forwarded-For is read from its end, where the nearest proxy wrote; what stands before the first address that is
-    not trusted may be anybody's invention. A peer on a Unix socket can only be a proxy.
+    not trusted may be anybody's invention. A peer on a Unix socket has no address, and can only be a proxy.
     """
     address: str = req.env.get("REMOTE_ADDR", "")
-    hops = [hop.strip() for hop in (req.get_header("X-Forwarded-For") or "").split(",") if hop.strip()]
-    while hops and _is_trusted(address, trusted):
-        hop = hops.pop()
-        if _ip(hop) is None:
+    ip = parse_address(address)
+    hops = [hop for hop in (req.get_header("X-Forwarded-For") or "").split(",") if hop.strip()]
+    while hops and (ip is None or is_among(ip, trusted)):
+        hop = parse_address(hops.pop())
+        if hop is None:
             break
-        address = hop
-    return address
+        ip = hop
+    return address if ip is None else str(ip)
 
 
 def is_foreign(req: falcon.Request, public_url: str | None) -> bool:
@@ -48,17 +51,3 @@ def _without_port(origin: str) -> str:
         if origin.startswith(scheme + "://"):
             return origin.removesuffix(port)
     return origin
-
-
-def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:
-    ip = _ip(address)
-    if ip is None:
-        return True  # a Unix socket has no address
-    return any(ip in network for network in trusted)
-
-
-def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(text)
-    except ValueError:
-        return None

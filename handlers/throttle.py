@@ -13,6 +13,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
+from sync.addresses import parse_address
+
 # Failures at once, and seconds until there is room for another.
 PER_USER = (10, 6.0)
 PER_ADDRESS = (30, 2.0)
@@ -82,12 +84,7 @@ class _Buckets:
 
 def _network(address: str) -> str:
     """IPv6 by its /64, of which one household has at least one."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
+    ip = parse_address(address)
+    if ip is None:
         return address
-    if ip.version == 6:
-        if ip.ipv4_mapped is not None:
-            return str(ip.ipv4_mapped)
-        return str(ipaddress.ip_network((ip, 64), strict=False))
-    return str(ip)
+    return str(ipaddress.ip_network((ip, 64), strict=False)) if ip.version == 6 else str(ip)

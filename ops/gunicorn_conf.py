@@ -17,6 +17,7 @@ from ops import logs
 from ops.metrics_folder import MetricsFolder
 from ops.settings import parse
 from ops.systemd import Systemd
+from sync.addresses import in_both_forms
 
 _settings = parse(os.environ)
 _systemd = Systemd.from_environment(os.environ)
@@ -35,7 +36,7 @@ timeout = 30
 limit_request_line = 8_190
 limit_request_fields = 64
 # Whose X-Forwarded-Proto counts.
-forwarded_allow_ips = ",".join(map(str, _settings.trusted_proxies))
+forwarded_allow_ips = ",".join(map(str, in_both_forms(_settings.trusted_proxies)))
 # No proxy has to move the application: by default a header could.
 forwarder_headers = ""
 umask = 0o077

@@ -35,11 +35,29 @@ def request(peer: str = "192.0.2.9", scheme: str = "http", **headers: str) -> fa
         ("127.0.0.1", "203.0.113.5, junk", "127.0.0.1"),
         ("127.0.0.1", "2001:db8::1", "2001:db8::1"),
         ("", "203.0.113.5", "203.0.113.5"),  # a proxy on a Unix socket
+        ("::ffff:192.0.2.9", "203.0.113.5", "192.0.2.9"),  # IPv4, on a listener for both
+        ("::ffff:127.0.0.1", "203.0.113.5", "203.0.113.5"),
+        ("::ffff:127.0.0.1", "::ffff:203.0.113.5", "203.0.113.5"),
+        ("::ffff:127.0.0.1", "203.0.113.5, ::ffff:10.1.2.3", "203.0.113.5"),
+        ("127.0.0.1", "203.0.113.5:41234", "203.0.113.5"),  # some proxies tell the port as well
+        ("127.0.0.1", "203.0.113.5:41234, 10.1.2.3:80", "203.0.113.5"),
+        ("127.0.0.1", "[2001:db8::1]:41234", "2001:db8::1"),
+        ("127.0.0.1", "[2001:db8::1]", "2001:db8::1"),
+        ("127.0.0.1", "2001:DB8:0::1", "2001:db8::1"),
+        ("127.0.0.1", "203.0.113.5:x", "127.0.0.1"),
     ],
 )
 def test_only_trusted_proxies_say_where_a_request_came_from(peer: str, forwarded: str, address: str) -> None:
     headers = {"X_Forwarded_For": forwarded} if forwarded else {}
     assert client_address(request(peer, **headers), PROXIES) == address
+
+
+def test_a_trusted_proxy_may_be_named_in_either_form() -> None:
+    """As 127.0.0.1 or as ::ffff:127.0.0.1, wherever the server listens."""
+    named = [ip_network("127.0.0.1"), ip_network("::ffff:127.0.0.1"), ip_network("::ffff:127.0.0.0/104")]
+    for network in (*named, ip_network("::/0")):
+        for peer in ("127.0.0.1", "::ffff:127.0.0.1"):
+            assert client_address(request(peer, X_Forwarded_For="203.0.113.5"), [network]) == "203.0.113.5"
 
 
 @pytest.mark.parametrize(

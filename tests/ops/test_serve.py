@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import http.client
 import os
 import socket
 import stat
 import time
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from store.bodies import LEFTOVER_S
-from tests.server import GobiServer
+from tests.server import PASSWORD, GobiServer
 from tests.services import wait_until
 
 
@@ -46,6 +50,39 @@ def test_it_listens_on_a_unix_socket(tmp_path: Path) -> None:
         received = b"".join(iter(lambda: line.recv(1_000), b""))
     assert received.endswith(b'{"status":"ok"}')
     assert one.stop() == 0
+
+
+def test_a_listener_for_ipv6_and_ipv4_knows_its_proxy_and_this_machine(tmp_path: Path) -> None:
+    """It is told of IPv4 peers as of ::ffff:127.0.0.1."""
+    one = GobiServer(tmp_path / "server", GOBI_TRUSTED_PROXIES="127.0.0.1")
+    one.add_user()
+    one._listen = "[::]:0"
+    one.start()
+    port = urlsplit(one.url).port
+    forwarded = {
+        "Host": "gobi.example.org",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-For": "203.0.113.9:41234",
+        "Origin": "https://gobi.example.org",
+    }
+
+    def ask(method: str, path: str, headers: dict[str, str]) -> http.client.HTTPResponse:
+        with closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
+            connection.request(method, path, headers=headers)
+            answer = connection.getresponse()
+            answer.read()
+            return answer
+
+    assert ask("GET", "/metrics", {}).status == 200
+    assert ask("GET", "/metrics", forwarded).status == 404
+    wrong = base64.b64encode(b"me:wrong").decode()
+    assert ask("GET", "/v1/vaults", forwarded | {"Authorization": f"Basic {wrong}"}).status == 401
+    right = base64.b64encode(f"me:{PASSWORD}".encode()).decode()
+    session = ask("POST", "/v1/session", forwarded | {"Authorization": f"Basic {right}"})
+    assert session.status in (200, 204)
+    assert "Secure" in (session.getheader("Set-Cookie") or "")
+    assert one.stop() == 0
+    assert "from 203.0.113.9" in one.log
 
 
 def test_an_address_in_use_is_named_at_once(server: GobiServer, tmp_path: Path) -> None:
