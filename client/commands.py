@@ -179,6 +179,8 @@ def rm(folder: Path, paths: tuple[str, ...]) -> int:
         "1 file here; the next sync deletes it" if count == 1 else f"{count:,} files here; the next sync deletes them"
     )
     click.echo(f"Deleted {what} everywhere.")
+    for note in removal.notes:
+        click.echo(shown(note))
     for path, reason in removal.failed:
         click.echo(f"{shown(path)} stays: {shown(reason)}", err=True)
     return NEEDS_A_PERSON if removal.failed else 0

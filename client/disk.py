@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -18,6 +19,7 @@ from client import moves
 from client.folders import open_folder
 from client.ports import Blocked, Clock, Entry, LocalChange, Stopped
 from client.reading import ReadableFolder, entry_of
+from client.replaced import Replaced
 from client.staging import Staging
 from client.trash import Trash, trashed
 from client.trouble import blocked, name_not_held, words
@@ -41,7 +43,8 @@ class Disk(ReadableFolder):
             raise Stopped(f"{root} is not connected to a vault ({words(error)}); run gobi connect", 78) from error
         self._staging = Staging(self._state)
         self._trash = Trash(self._state, clock)
-        self._changing = (self._folders, self._staging.folders, self._trash.folders)
+        self._replaced = Replaced(self._state, self._trash, clock)
+        self._changing = (self._folders, self._staging.folders, self._trash.folders, self._replaced.folders)
 
     def close(self) -> None:
         for folders in self._changing:
@@ -64,9 +67,13 @@ class Disk(ReadableFolder):
         self._staging.remove(handle)
 
     def sweep(self) -> None:
-        """Removes what an earlier run left staged. Only for the client that holds the folder's lock."""
+        """Tidies up after an earlier run that was cut off. Only for the client that holds the folder's lock.
+
+        What may be a person's goes to the trash; `release` says so.
+        """
         try:
             self._staging.sweep()
+            self._replaced.sweep()
         except OSError as error:
             raise Stopped(f"gobi's own folder {STATE} cannot be tidied ({words(error)}); correct that", 78) from error
 
@@ -104,43 +111,33 @@ class Disk(ReadableFolder):
         above = path.rpartition("/")[0]
         try:
             folder, name = self._locate(path, make=True)
+            replaced = None if expected is None else os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if replaced is not None and entry_of(path, replaced) != expected:
+                raise LocalChange(f"{path!r} has changed")
+            self._staging.dress(handle, mtime_us, replaced.st_mode if replaced else None)
+            ours = self._staging.entry(handle, path)
             if expected is None:
-                self._staging.dress(handle, mtime_us, None)
                 self._put_new(handle, folder, name)
             else:
-                self._put_over(handle, folder, path, mtime_us, expected, trash)
+                self._put_over(handle, (folder, name), expected, trash)
             self._folders.touched.add(above)
-            entry = entry_of(path, os.stat(name, dir_fd=folder, follow_symlinks=False))
         except OSError as error:
-            self.unstage(handle)
             if error.errno == errno.ENOENT:
                 raise LocalChange(f"{path!r} is gone") from None
             raise blocked(error) from error
-        except BaseException:
-            self.unstage(handle)
-            raise
-        self._staging.moved(handle)
-        if entry is None:
-            raise LocalChange(f"{path!r} was changed as soon as it was written")
-        return entry
+        finally:
+            self._staging.remove(handle)
+        return _entry(path, ours, folder, name)
 
     def remove(self, path: str, expected: Entry, trash: bool) -> None:
-        above = path.rpartition("/")[0]
         if self.stat(path) != expected:
             raise LocalChange(f"{path!r} has changed")
         try:
             folder, name = self._locate(path)
-            if trash:
-                place = self._trash.take(folder, name, path)
-            else:
-                place = self._staging.folder, self._staging.new_name()
-                moves.move_new(folder, name, *place)
+            aside = self._take_aside(folder, name, expected, trash)
+            self._replaced.dismiss(aside)
+            above = path.rpartition("/")[0]
             self._folders.touched.add(above)
-            if not _same_file(place, expected):
-                self._put_back(place, folder, path)
-                raise LocalChange(f"{path!r} has changed")
-            if not trash:
-                os.unlink(place[1], dir_fd=place[0])
             self._folders.remove_empty(above)
         except FileNotFoundError:
             raise LocalChange(f"{path!r} is gone") from None
@@ -155,7 +152,10 @@ class Disk(ReadableFolder):
             target_folder = os.dup(found)
             try:
                 moves.move_new(*self._locate(path), target_folder, target)
-                entry = entry_of(to, os.stat(target, dir_fd=target_folder, follow_symlinks=False))
+                if not stat.S_ISREG(os.lstat(target, dir_fd=target_folder).st_mode):
+                    moves.move_new(target_folder, target, *self._locate(path))
+                    raise LocalChange(f"{path!r} is no regular file any more")
+                entry = _entry(to, expected._replace(path=to), target_folder, target)
             finally:
                 os.close(target_folder)
         except FileExistsError:
@@ -164,9 +164,11 @@ class Disk(ReadableFolder):
             raise blocked(error) from error
         self._folders.touched |= {path.rpartition("/")[0], to.rpartition("/")[0]}
         self._folders.remove_empty(path.rpartition("/")[0])
-        if entry is None:
-            raise LocalChange(f"{path!r} has changed")
         return entry
+
+    def release(self) -> tuple[list[str], bool]:
+        self._replaced.look_again()
+        return self._replaced.report()
 
     def _put_new(self, handle: str, folder: int, name: str) -> None:
         try:
@@ -186,46 +188,76 @@ class Disk(ReadableFolder):
             os.unlink(name, dir_fd=folder)  # some disks drop a last dot or blank without a word
             raise name_not_held(name)
 
-    def _put_over(
-        self, handle: str, folder: int, path: str, mtime_us: int | None, expected: Entry, trash: bool
-    ) -> None:
-        name = path.rpartition("/")[2]
-        there = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        if entry_of(path, there) != expected:
-            raise LocalChange(f"{path!r} has changed")
-        self._staging.dress(handle, mtime_us, there.st_mode)
-        if trash and not self._trash.link(folder, name, path):
-            self._trash.take(folder, name, path)
-            self._put_new(handle, folder, name)
-            return
-        temporary = self._staging.folder
-        ours = os.stat(handle, dir_fd=temporary).st_ino
-        if not moves.try_exchange(temporary, handle, folder, name):
-            os.rename(handle, name, src_dir_fd=temporary, dst_dir_fd=folder)
-            return
-        if _same_file((temporary, handle), expected):
-            os.unlink(handle, dir_fd=temporary)
-            return
-        try:  # it was saved anew in the very last moment: back with it
-            moves.try_exchange(temporary, handle, folder, name)
-        except FileNotFoundError:
-            pass  # and is gone by now
-        if os.stat(handle, dir_fd=temporary).st_ino != ours:
-            self._trash.take(temporary, handle, path)
-        raise LocalChange(f"{path!r} has changed")
-
-    def _put_back(self, place: tuple[int, str], folder: int, path: str) -> None:
-        """What was taken away is not what was expected: to its place again, or to the trash where that is taken."""
+    def _put_over(self, handle: str, place: tuple[int, str], expected: Entry, trash: bool) -> None:
+        """Lets the staged file and the one at `place` change places, or does the same in two steps."""
+        replaced, staged = self._replaced, self._staging
+        ours = staged.entry(handle, expected.path)
+        aside = replaced.reserve(expected, trash)
+        moves.move_new(staged.folder, handle, replaced.folder, aside)  # first: the name may become a person's file's
         try:
-            moves.move_new(*place, folder, path.rpartition("/")[2])
+            exchanged = moves.try_exchange(replaced.folder, aside, *place)
+        except OSError:
+            replaced.remove(aside)
+            raise
+        if not exchanged:
+            moves.move_new(replaced.folder, aside, staged.folder, handle)
+            replaced.forget(aside)
+            self._put_in_two_steps(handle, place, expected, trash)
+        elif replaced.is_expected(aside):
+            replaced.dismiss(aside)
+        else:
+            self._exchange_back(aside, place, ours)
+            raise LocalChange(f"{expected.path!r} has changed")
+
+    def _put_in_two_steps(self, handle: str, place: tuple[int, str], expected: Entry, trash: bool) -> None:
+        """Where the file system cannot exchange names. For a moment there is no file."""
+        aside = self._take_aside(*place, expected, trash)
+        try:
+            self._put_new(handle, *place)
+        except (OSError, LocalChange, Blocked):
+            self._put_back(aside, *place)
+            raise
+        self._replaced.dismiss(aside)
+
+    def _exchange_back(self, aside: str, place: tuple[int, str], ours: Entry) -> None:
+        """The file was saved anew in the very last moment."""
+        replaced = self._replaced
+        with suppress(FileNotFoundError):  # and is gone by now
+            moves.try_exchange(replaced.folder, aside, *place)
+        if replaced.is_same(aside, ours):
+            replaced.remove(aside)
+        else:
+            replaced.keep(aside)
+
+    def _take_aside(self, folder: int, name: str, expected: Entry, trash: bool) -> str:
+        """Takes the file out of the folder. Raises LocalChange where it is not what was expected; then it is back."""
+        aside = self._replaced.reserve(expected, trash)
+        try:
+            self._replaced.take(folder, name, aside)
+        except OSError:
+            self._replaced.forget(aside)
+            raise
+        if not self._replaced.is_expected(aside):
+            self._put_back(aside, folder, name)
+            raise LocalChange(f"{expected.path!r} has changed")
+        return aside
+
+    def _put_back(self, aside: str, folder: int, name: str) -> None:
+        """What was taken aside goes to its place again, or to the trash where that is taken."""
+        try:
+            moves.move_new(self._replaced.folder, aside, folder, name)
+            self._replaced.forget(aside)
         except FileExistsError:
-            self._trash.take(*place, path)
+            self._replaced.keep(aside)
 
 
-def _same_file(place: tuple[int, str], expected: Entry) -> bool:
-    """Whether a file that was moved is the expected one. Moving changes the ctime, so that says nothing."""
-    status = os.stat(place[1], dir_fd=place[0], follow_symlinks=False)
-    return (status.st_size, status.st_mtime_ns, status.st_ino) == (expected.size, expected.mtime_ns, expected.inode)
+def _entry(path: str, ours: Entry, folder: int, name: str) -> Entry:
+    """The entry of the file that gobi put there, whatever lies there by now: another one is somebody's edit."""
+    with suppress(OSError):
+        there = entry_of(path, os.stat(name, dir_fd=folder, follow_symlinks=False))
+        if there is not None and there._replace(ctime_ns=ours.ctime_ns) == ours:
+            return there  # moving it changed its ctime
+    return ours
 
 
 def _remove_empty_tree(folder: int, name: str) -> bool:

@@ -82,7 +82,7 @@ class Engine:
         for _ in range(ROUNDS):
             if not self._round(options or Options(), report):
                 break
-        self._give_back(report)
+        self._end(report)
         return report
 
     def follow(self, touched: Touched, heard: Sequence[Heard] | None = ()) -> Report:
@@ -100,7 +100,7 @@ class Engine:
                     break
             except CursorExpired:
                 return self.sync(Options(busy=touched.busy))
-        self._give_back(report)
+        self._end(report)
         return report
 
     def _round(self, options: Options, report: Report) -> bool:
@@ -295,6 +295,11 @@ class Engine:
             else:
                 return outgoing, answer, full
         raise ServerAway("the server's history changes faster than it can be read", then="sync again in a while")
+
+    def _end(self, report: Report) -> None:
+        self._give_back(report)
+        notes, report.held = self._fs.release()
+        report.notes += notes
 
     def _give_back(self, report: Report) -> None:
         """What the server's disk has lost, and this machine has."""

@@ -119,15 +119,29 @@ class FileSystem(Protocol):
     def install(self, handle: str, path: str, mtime_us: int | None, expected: Entry | None, trash: bool) -> Entry:
         """Moves a staged, flushed file to `path`, whose present file must still be `expected` (None: must not exist).
 
-        With `trash` the replaced file goes to `.gobi/trash/` first. Returns the new entry. The handle is used up, also
-        where this raises LocalChange or Blocked.
+        With `trash` the replaced file goes to `.gobi/trash/`. Returns the entry of the staged file in its new place,
+        whatever lies there by now: what another program has put there is no part of this, and shows as an edit. The
+        handle is used up, also where this raises LocalChange or Blocked.
         """
 
     def remove(self, path: str, expected: Entry, trash: bool) -> None:
-        """Removes the file, and folders that this leaves empty. Raises LocalChange, Blocked."""
+        """Removes the file, and folders that this leaves empty. Raises LocalChange, Blocked.
+
+        With `trash` it goes to `.gobi/trash/`.
+        """
 
     def rename(self, path: str, to: str, expected: Entry) -> Entry:
-        """Removes folders that this leaves empty, too. Raises LocalChange, Blocked (`to` exists)."""
+        """Returns the entry of the expected file at `to`, as `install` does.
+
+        Removes folders that this leaves empty, too. Raises LocalChange, Blocked (`to` exists).
+        """
+
+    def release(self) -> tuple[list[str], bool]:
+        """Looks again at files that were replaced or removed while somebody wrote to them, or that an earlier run left.
+
+        What was written meanwhile is in the trash then. Returns what a person ought to know, one sentence each, and
+        whether a program still has such a file open, so that this is to be called again.
+        """
 
 
 class ServerAway(Exception):

@@ -39,6 +39,7 @@ def remove(fs: FileSystem, index: Index, queue: OperationQueue, clock: Clock, na
         fs.flush()
     except Blocked as error:
         raise Stopped(f"the files are gone, but the disk may forget that at a power cut: {error}") from error
+    removal.notes, _ = fs.release()
     return removal
 
 

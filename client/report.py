@@ -12,7 +12,8 @@ class Report:
     """The outcome of one `gobi sync`. Sizes are bytes; lists are (path, words for the user).
 
     `conflicts`: (path, the conflict's id on the server). `refused`: files that somebody must look at, and why.
-    `waiting`: what could not be done now and is tried again with the next sync. `notes`: whatever else is worth
+    `waiting`: what could not be done now and is tried again with the next sync. `held`: a program has a file open that
+    was replaced or removed, so that somebody has to look at it again. `notes`: whatever else is worth
     knowing, one sentence each. `trail`: what happened to which file, in order.
     """
 
@@ -26,6 +27,7 @@ class Report:
     bytes_down: int = 0
     files: int = 0
     full: bool = False
+    held: bool = False
     conflicts: list[tuple[str, str]] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
     waiting: list[tuple[str, str]] = field(default_factory=list)
@@ -75,9 +77,13 @@ class Status:
 
 @dataclass
 class Removal:
-    """What `gobi rm` did: files removed here (and with the next sync everywhere), and those it could not remove."""
+    """What `gobi rm` did: files removed here (and with the next sync everywhere), and those it could not remove.
+
+    `notes`: whatever else is worth knowing, one sentence each.
+    """
 
     removed: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
 
 

@@ -1,15 +1,21 @@
-"""Temporary files in `.gobi/tmp`: what is on its way into the folder, or just taken out of it."""
+"""Temporary files in `.gobi/incoming`: what is on its way into the folder.
+
+A file of the folder never has a name here (client/replaced.py), so whatever is left is gobi's own.
+"""
 
 from __future__ import annotations
 
 import os
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from io import FileIO
 
 from client.folders import Folders
+from client.ports import Entry
 from client.trouble import blocked
 
+FOLDER = "incoming"
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -23,7 +29,7 @@ class Staging:
     @property
     def folder(self) -> int:
         """Good until the next call."""
-        return self.folders.get("tmp", make=True)
+        return self.folders.get(FOLDER, make=True)
 
     def __len__(self) -> int:
         """How many files are not yet durable."""
@@ -61,8 +67,10 @@ class Staging:
         except (OSError, OverflowError):
             pass  # both are a courtesy; what counts is looked at again once the file is in its place
 
-    def moved(self, name: str) -> None:
-        self._written.discard(name)
+    def entry(self, name: str, path: str) -> Entry:
+        """What the file at `path` will show once this one is there, but for its ctime."""
+        status = os.stat(name, dir_fd=self.folder, follow_symlinks=False)
+        return Entry(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
     def remove(self, name: str) -> None:
         self._written.discard(name)
@@ -72,10 +80,11 @@ class Staging:
             pass  # gone already; or else the next run's sweep takes it
 
     def sweep(self) -> None:
-        """Removes what an earlier run left."""
+        """Removes what an earlier run left half written."""
         folder = self.folder
         for name in os.listdir(folder):
-            os.unlink(name, dir_fd=folder)
+            with suppress(OSError):
+                os.unlink(name, dir_fd=folder)
 
     def flush(self) -> None:
         """Makes the written files durable, one by one."""

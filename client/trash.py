@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, NamedTuple
 
 from client import moves
 from client.folders import Folders
 from client.ports import Clock
-
-T = TypeVar("T")
 
 _MOST = 1000  # files of one path in the trash of one run
 
@@ -36,6 +34,14 @@ def _files(state: int) -> Iterator[tuple[int, BinaryIO]]:
                         yield there.st_size, file
 
 
+class Taken(NamedTuple):
+    """A file in the trash: its open folder (until the next call) and its name, and its path in the synced folder."""
+
+    folder: int
+    name: str
+    path: str
+
+
 class Trash:
     """Keeps the files of one run together, under the time of its first. All methods raise OSError."""
 
@@ -45,31 +51,21 @@ class Trash:
         self._moment = ""
         self._number = 0
 
-    def link(self, folder: int, name: str, path: str) -> bool:
-        """Also puts the file here, while it stays where it is. False where the disk has no hard links."""
-        return self._put(path, lambda to, new: moves.try_link(folder, name, to, new))
-
-    def take(self, folder: int, name: str, path: str) -> tuple[int, str]:
-        """Moves the file here; returns the folder (until the next call) and the name it has now."""
-
-        def move(to: int, new: str) -> tuple[int, str]:
-            moves.move_new(folder, name, to, new)
-            return to, new
-
-        return self._put(path, move)
-
-    def _put(self, path: str, how: Callable[[int, str], T]) -> T:
+    def take(self, folder: int, name: str, path: str) -> Taken:
+        """Moves the file here that was at `path`."""
         while True:
-            above, _, name = f"{self._batch()}/{path}".rpartition("/")
+            place = f"{self._batch()}/{path}"
+            above, _, new = place.rpartition("/")
             try:
-                done = how(self.folders.get(above, make=True), name)
+                to = self.folders.get(above, make=True)
+                moves.move_new(folder, name, to, new)
             except (FileExistsError, NotADirectoryError):
                 if self._number == _MOST:
                     raise
                 self._number += 1  # the path, or a file where it needs a folder, came here before: one more beside it
             else:
                 self.folders.touched.add(above)
-                return done
+                return Taken(to, new, f".gobi/{place}")
 
     def _batch(self) -> str:
         if not self._moment:

@@ -264,8 +264,9 @@ class Watch:
         if outcome.value is not None:
             self._diary.synced(outcome.value)
             self._retry_at, self._wait = None, self._intervals.retry
-            if outcome.value.waiting and self._ask_at is None:
-                self._ask_at = self._moment() + self._intervals.again
+            if outcome.value.waiting or outcome.value.held:
+                again = self._moment() + self._intervals.again
+                self._ask_at = again if self._ask_at is None else min(self._ask_at, again)
             if IGNORE_FILE in touched.paths:
                 self._tree.look_around()  # what was ignored until now is not watched yet
             if self._live is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -96,7 +95,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     one = OnDisk(tmp_path / "vault")
     with one.disk:
         yield one
-    assert os.listdir(one.root / ".gobi/tmp") == [] if (one.root / ".gobi/tmp").exists() else True
+    assert [path for name in ("incoming", "tmp") for path in (one.root / ".gobi" / name).glob("*")] == []
     shutil.rmtree(one.root)
 
 

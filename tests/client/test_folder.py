@@ -100,10 +100,19 @@ def test_removing_works_beside_a_running_sync(vault: Server, folder: Folder) -> 
 
 
 def test_a_half_written_download_of_an_earlier_run_is_thrown_away(vault: Server, folder: Folder) -> None:
-    (folder.state / "tmp").mkdir()
-    (folder.state / "tmp/half").write_text("x")
+    (folder.state / "incoming").mkdir()
+    (folder.state / "incoming/half").write_text("x")
     folder.sync(vault.transport("laptop"), "laptop")
-    assert list((folder.state / "tmp").iterdir()) == []
+    assert list((folder.state / "incoming").iterdir()) == []
+    assert not (folder.state / "trash").exists()
+
+
+def test_what_an_earlier_version_left_on_its_way_out_of_the_folder_is_kept(vault: Server, folder: Folder) -> None:
+    (folder.state / "tmp").mkdir()
+    (folder.state / "tmp/0123456789abcdef").write_text("saved in the last moment")
+    report = folder.sync(vault.transport("laptop"), "laptop")
+    assert [path.read_text() for path in folder.state.glob("trash/*/*")] == ["saved in the last moment"]
+    assert any(".gobi/trash/" in note for note in report.notes)
 
 
 def test_gobis_own_folder_is_its_owners_alone(folder: Folder) -> None:

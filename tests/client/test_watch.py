@@ -15,6 +15,7 @@ from client.diary import Diary
 from client.disk import Disk
 from client.engine import Engine
 from client.index import Index
+from client.live import Live, Told, Woken
 from client.ports import ServerAway, ServerRefused, Stopped
 from client.queue import FileQueue
 from client.tree import Tree
@@ -25,6 +26,22 @@ from tests.services import wait_until
 
 OFTEN = Intervals(rescan=0.05, poll=0.05, retry=0.02, longest=0.05)
 HARDLY = Intervals(rescan=3600, poll=3600, retry=0.02, longest=0.05)
+
+
+class Ear(Live):
+    """Hears nothing by itself."""
+
+    def __init__(self) -> None:
+        pass
+
+    def start(self) -> None:
+        pass
+
+    def hurry(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
 
 
 class Client:
@@ -41,6 +58,7 @@ class Client:
         queue = FileQueue(root / ".gobi")
         engine = Engine(self.disk, self.transport, SystemClock(), self.index, queue, device="laptop", witness=Witness())
         diary = Diary(self.said.append, lambda: None, "here", "there")
+        self.hear: Callable[[Told], None] = lambda letter: None
         self.watch = Watch(
             str(root),
             engine,
@@ -53,6 +71,12 @@ class Client:
             time.monotonic,
             intervals=intervals,
         )
+        self.watch.listen_with(self._ear)
+
+    def _ear(self, tell: Callable[[Told], None]) -> Live:
+        """One that hears what the test says, with `hear`."""
+        self.hear = tell
+        return Ear()
 
     def run(self) -> None:
         try:
@@ -207,3 +231,16 @@ def test_what_is_ignored_first_and_removed_then_is_not_deleted_elsewhere(root: P
         wait_until(lambda: "b.md" not in vault.files(), "the delete of what is not ignored")
     assert vault.history("a.md") == [b"a"]
     assert written_down(root) == set()
+
+
+def test_a_replaced_file_that_a_program_has_open_is_looked_at_again_until_that_ends(root: Path, vault: Server) -> None:
+    with watching(Client(root, vault, HARDLY._replace(again=0.05))) as client:
+        (root / "log").write_text("line 1")
+        wait_until(lambda: "log" in vault.files() and not client.watch.busy, "the file")
+        with (root / "log").open("a") as program:
+            vault.put("log", b"from elsewhere")
+            client.hear(Woken())
+            wait_until(client.has_said("log was replaced"), "the other version")
+            program.write(", line 2")
+        wait_until(client.has_said(".gobi/trash/"), "it to say where the rest is")
+    assert [path.read_text() for path in root.glob(".gobi/trash/*/log")] == ["line 1, line 2"]
