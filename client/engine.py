@@ -264,10 +264,11 @@ class Engine:
         broken_off = False
         for one in waiting:
             record = self._index.records.get(one.path, Record.unknown(one.path))
-            new = [digest for digest in one.sent if digest not in (*record.sent, record.hash)]
-            if new:
-                self._index.put(record._replace(sent=(*record.sent, *new)))
-                broken_off = True
+            for digest in one.sent:
+                if digest not in (*record.sent, record.hash):
+                    record = record.sending(digest)
+                    self._index.put(record)
+                    broken_off = True
         if broken_off:
             self._index.save()
 

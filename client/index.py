@@ -46,12 +46,26 @@ _NOT_DAMAGE = {
 }
 
 
+_KEPT_SENT = 8  # at each end of a list of hashes
+
+
+def bounded(sent: tuple[str, ...]) -> tuple[str, ...]:
+    """The hashes of a list that may name what the server has, in the order of sending; however many there were.
+
+    The last that arrived settles what the base is (docs/protocol.md, section 5). So the newest matter, and the first,
+    which were sent before a conflict began and may be what its base is known by. Where the only one that arrived is
+    left out, the worst is a conflict of a file with an older version of itself.
+    """
+    return sent if len(sent) <= 2 * _KEPT_SENT else sent[:_KEPT_SENT] + sent[-_KEPT_SENT:]
+
+
 class Record(NamedTuple):
     """What is known of one path.
 
     `stamp`: the version that was last the same on both sides; None where the server has not acknowledged one. `hash`:
     of that version. The file that has this content is described by `size` to `inode` as in Entry, seen at
-    `recorded_ns`. `sent`: hashes sent for the path whose fate is not known, or that are candidates of `conflict`.
+    `recorded_ns`. `sent`: hashes sent for the path whose fate is not known, or that are candidates of `conflict`; a
+    few (`bounded`), however often the file is saved while that lasts.
     """
 
     path: str
@@ -79,6 +93,13 @@ class Record(NamedTuple):
     def unknown(cls, path: str) -> Record:
         """A path that the server has not acknowledged anything of."""
         return cls(path, None, "", 0, 0, 0, 0, 0)
+
+    def sending(self, digest: str) -> Record:
+        """The same, and this content is the last that may have come to the server."""
+        if self.sent[-1:] == (digest,):
+            return self
+        earlier = tuple(one for one in self.sent if one != digest)
+        return self._replace(sent=bounded((*earlier, digest)))
 
 
 _PLAIN = "path, stamp, hash, size, mtime_ns, ctime_ns, inode, recorded_ns"
@@ -183,7 +204,7 @@ class Index:
             self.records = {row[0]: _record(row + _SETTLED) for row in plain}
             unsettled = self._db.execute(f"SELECT {_PLAIN}, sent, conflict FROM files WHERE {_UNSETTLED}")
             for *row, sent, conflict in unsettled:
-                hashes = tuple(json.loads(sent or _NONE_SENT))
+                hashes = bounded(tuple(json.loads(sent or _NONE_SENT)))  # gobi 0.1.0 kept all
                 self.records[row[0]] = _record((*map(_from_column, row), hashes, conflict))
 
 

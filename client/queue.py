@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from client.index import bounded
 from client.ports import Stopped
 
 DELETE = "delete"
@@ -50,7 +51,7 @@ class Operation(NamedTuple):
         known = {name: row[name] for name in cls._fields if row.get(name) is not None}
         if not all(isinstance(value, _KINDS[name]) for name, value in known.items()):
             raise ValueError("not an operation")
-        return cls(**known | {"sent": tuple(map(str, known.get("sent", ())))})
+        return cls(**known | {"sent": bounded(tuple(map(str, known.get("sent", ()))))})
 
 
 _KINDS = {"op": str, "path": str, "base": int, "by": str, "at": int, "why": str, "refused": bool, "sent": list}

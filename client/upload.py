@@ -213,8 +213,7 @@ class _Sender:
         index.save()
 
     def _with_sent(self, path: str, digest: str) -> Record:
-        record = self._work.index.records.get(path, Record.unknown(path))
-        return record if digest in record.sent else record._replace(sent=(*record.sent, digest))
+        return self._work.index.records.get(path, Record.unknown(path)).sending(digest)
 
     # -- what became of it
 

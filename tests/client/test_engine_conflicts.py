@@ -194,3 +194,90 @@ def test_three_machines_with_three_edits_keep_all_three(vault: Server, laptop: M
     settle([laptop, desktop], 1)
     assert laptop.files() == desktop.files() == {"a.md": b"page's"}
     assert {b"laptop's", b"desktop's", b"page's", b"base"} <= set(vault.history("a.md"))
+
+
+def test_a_file_saved_again_and_again_in_an_open_conflict_has_a_few_hashes_to_remember(
+    vault: Server, torn: tuple[Machine, Machine]
+) -> None:
+    """As by a program that saves every few seconds: what is remembered and reported does not grow."""
+    laptop, desktop = torn
+    for number in range(40):
+        laptop.write("a.md", f"laptop's {number}")
+        laptop.sync()
+    assert len(laptop.index.records["a.md"].sent) <= 16
+    assert max(len(change.sent) for change in laptop.transport.reported) <= 16
+    vault.resolve("client")
+    settle([laptop, desktop], 2)
+    assert laptop.files() == desktop.files() == vault.files() == {"a.md": b"laptop's 39"}
+    assert laptop.sync().in_step
+
+
+@pytest.mark.parametrize("keep", ["server", "client"])
+def test_a_conflict_settled_after_many_saves_and_one_more_loses_no_edit(
+    vault: Server, torn: tuple[Machine, Machine], keep: str
+) -> None:
+    laptop, desktop = torn
+    for number in range(40):
+        laptop.write("a.md", f"laptop's {number}")
+        laptop.sync()
+    vault.resolve(keep)
+    laptop.write("a.md", "laptop's, after the settlement")
+    settle([laptop, desktop], 2)
+    assert laptop.files() == {"a.md": b"laptop's, after the settlement"}
+    if keep == "server":  # the edit was made on what lost: asked for once more
+        assert len(vault.conflicts()) == 1
+        vault.resolve("client")
+        settle([laptop, desktop], 2)
+    assert desktop.files() == vault.files() == laptop.files()
+    assert laptop.sync().in_step
+
+
+def test_an_upload_whose_answer_was_lost_is_remembered_through_a_conflict_with_many_saves(
+    vault: Server, laptop: Machine
+) -> None:
+    """The conflict's base is that upload, which the record knows by its hash alone."""
+    laptop.write("a.md", "base")
+    laptop.sync()
+    laptop.write("a.md", "uploaded")
+
+    def lose(method: str, when: str) -> None:
+        if (method, when) == ("push", "after") and b"uploaded" in vault.history("a.md"):
+            raise ServerAway("the network is gone")
+
+    laptop.transport.meddle = lose
+    with pytest.raises(ServerAway):
+        laptop.sync()
+    laptop.transport.meddle = lambda method, when: None
+    vault.put("a.md", b"theirs")
+    for number in range(40):
+        laptop.write("a.md", f"laptop's {number}")
+        laptop.sync()
+    assert len(laptop.index.records["a.md"].sent) <= 16
+    assert len(vault.conflicts()) == 1
+    vault.resolve("client")
+    assert laptop.sync().in_step
+    assert vault.files() == laptop.files() == {"a.md": b"laptop's 39"}
+
+
+def test_answers_lost_again_and_again_leave_a_bounded_memory_and_no_false_conflict(
+    vault: Server, laptop: Machine
+) -> None:
+    laptop.write("a.md", "base")
+    laptop.sync()
+
+    def lose(method: str, when: str) -> None:
+        if (method, when) == ("push", "after"):
+            raise ServerAway("the network is gone")
+
+    laptop.transport.meddle = lose
+    for number in range(40):
+        laptop.write("a.md", f"edit {number}")
+        with pytest.raises(ServerAway):
+            laptop.sync()
+        laptop.restart()
+    laptop.transport.meddle = lambda method, when: None
+    assert len(laptop.index.records["a.md"].sent) <= 16
+    laptop.write("a.md", "the last edit")
+    assert laptop.sync().in_step
+    assert vault.conflicts() == []
+    assert vault.files() == {"a.md": b"the last edit"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -65,6 +66,20 @@ def test_numbers_of_more_than_64_bits_are_kept_exactly_and_their_neighbours_too(
     last = opened(tmp_path)
     assert last.records["a.md"] == A
     last.close()
+
+
+def test_a_list_of_hashes_that_an_older_gobi_let_grow_is_cut_to_its_ends(tmp_path: Path) -> None:
+    hashes = tuple(f"{number:064x}" for number in range(1_500))
+    file = _filled(tmp_path)
+    db = sqlite3.connect(file)
+    db.execute("UPDATE files SET sent = ?, conflict = 'k' WHERE path = '7.md'", (json.dumps(hashes),))
+    db.commit()
+    db.close()
+    index = opened(tmp_path)
+    assert index.records["7.md"].sent == hashes[:8] + hashes[-8:]
+    assert index.records["7.md"].sending("ff" * 32).sent == (*hashes[:8], *hashes[-7:], "ff" * 32)
+    assert index.records["7.md"].sending(hashes[0]).sent == (*hashes[1:8], *hashes[-8:], hashes[0])
+    index.close()
 
 
 def test_saving_moves_files_but_never_the_cursor(tmp_path: Path) -> None:

@@ -88,3 +88,11 @@ def test_a_queue_that_cannot_be_used_stops_with_words(tmp_path: Path) -> None:
     (tmp_path / "queue.jsonl").mkdir()
     with pytest.raises(Stopped, match=r"queue\.jsonl"):
         FileQueue(tmp_path).load()
+
+
+def test_hashes_without_end_in_a_line_are_cut_to_a_few(tmp_path: Path) -> None:
+    hashes = tuple(f"{number:064x}" for number in range(1_500))
+    queue = FileQueue(tmp_path)
+    queue.append([Operation("upload", "a.md", sent=hashes)])
+    ((operation,), damaged) = queue.load()
+    assert (operation.sent, damaged) == (hashes[:8] + hashes[-8:], 0)
