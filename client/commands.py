@@ -112,8 +112,9 @@ def disconnect(folder: Path) -> None:
 @folder_argument
 @click.option("--propagate-deletes", is_flag=True, help="What vanished here is deleted everywhere, not fetched again.")
 @click.option("--allow-mass-delete", is_flag=True, help="Yes, really delete most of the files.")
+@click.option("--accept-mounts", is_flag=True, help="The disks that are mounted in DIR are right as they are.")
 @json_option
-def sync(folder: Path, propagate_deletes: bool, allow_mass_delete: bool, as_json: bool) -> int:
+def sync(folder: Path, propagate_deletes: bool, allow_mass_delete: bool, accept_mounts: bool, as_json: bool) -> int:
     """Bring DIR and its vault in step, once.
 
     What both sides changed is kept on both sides and listed; nothing is overwritten. What vanished while gobi was not
@@ -129,6 +130,7 @@ def sync(folder: Path, propagate_deletes: bool, allow_mass_delete: bool, as_json
         progress=progress_for(sys.stderr, wanted=not as_json),
         propagate_deletes=propagate_deletes,
         allow_mass_delete=allow_mass_delete,
+        accept_mounts=accept_mounts,
     )
     from client.show import report_json, report_lines
 

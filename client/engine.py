@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from client.ahead import Ahead, ahead
-from client.changes import BY_WATCH, Outgoing, check_mass_delete, collect, deletes_of
+from client.changes import Outgoing, check_mass_delete, collect
 from client.conversation import CHUNK, Answer, CursorExpired, converse
 from client.foresee import Heard, foresee
 from client.ignore import FILE as IGNORE_FILE
@@ -20,7 +20,8 @@ from client.pending import Touched
 from client.ports import Clock, FileSystem, Progress, ServerAway, Transport
 from client.queue import DELETE, Operation, OperationQueue
 from client.report import Report, Silent
-from client.scan import View, glance, look
+from client.scan import View
+from client.sight import Sight
 from client.todo import divide, kept, plan
 from client.witness import Witness
 from client.work import Work
@@ -33,11 +34,13 @@ RESTARTS = 3  # of one exchange whose cursor expires while it goes on
 class Options(NamedTuple):
     """`propagate_deletes`: a person has said that what vanished here is to be deleted everywhere; nobody else may.
     `allow_mass_delete`: even where that is most. `busy`: files that somebody is in the middle of changing.
+    `accept_mounts`: what is mounted in the folder is right as it is.
     """
 
     propagate_deletes: bool = False
     allow_mass_delete: bool = False
     busy: frozenset[str] = frozenset()
+    accept_mounts: bool = False
 
 
 class Engine:
@@ -68,9 +71,9 @@ class Engine:
         self._queue = queue
         self._device = device
         self._progress = progress or Silent()
+        self.sight = Sight(fs, index, queue, clock, self._progress, witness)
         self._chunk = chunk
         self._ahead = work_ahead
-        self.witness = witness
         self._seen = 0  # the newest stamp that the cursor is known to be past
         self._lost = 0  # bodies that the server misses, by its last answer
         self._nowhere: set[str] = set()  # such bodies that are not here either
@@ -109,15 +112,11 @@ class Engine:
         def concerns(one: Operation) -> bool:
             return one.op != DELETE or one.path not in options.busy
 
-        records = self._index.records
         waiting, later = divide(self._load(report), concerns)
         self._remember_sent(waiting)
-        view = look(self._fs, records, self._clock, self._progress, options.busy)
-        self._note_fresh(view)
-        if self.witness is not None:
-            if self._note_deletes(view, records.keys() - view.entries.keys(), waiting):
-                waiting, later = divide(self._load(report), concerns)
-            self.witness.saw_everything(view, options.busy)
+        view, deleted = self.sight.everything(waiting, options.busy, accept_mounts=options.accept_mounts)
+        if deleted:
+            waiting, later = divide(self._load(report), concerns)
         outgoing, answer, full = self._exchange(view, waiting, options)
         report.full |= full
         return self._settle(view, waiting, later, outgoing, answer, report, full=full)
@@ -135,11 +134,9 @@ class Engine:
         waiting, later = divide(self._load(report), concerns)
         self._remember_sent(waiting)
         paths = touched.paths | told | {one.path for one in waiting}
-        view = glance(self._fs, records, self._clock, paths, moved=touched.moved, busy=touched.busy)
-        self._note_fresh(view)
-        if self._note_deletes(view, paths, waiting):
+        view, deleted = self.sight.of(paths, touched, waiting)
+        if deleted:
             waiting, later = divide(self._load(report), concerns)
-        self._saw(view, paths, touched)
         some = {path: records[path] for path in paths if path in records}
         outgoing = collect(view, some, waiting, self._fs, full=False, propagate_deletes=False)
         check_mass_delete(outgoing, len(records))
@@ -160,9 +157,7 @@ class Engine:
         """What else the server speaks of. Where something happened to it meanwhile, that has to be reported first."""
         records = self._index.records
         paths = {path for path in (*answer.actions, *answer.overtaken) if path not in seen}
-        more = glance(self._fs, records, self._clock, paths, busy=touched.busy)
-        self._note_deletes(more, paths, waiting)
-        self._saw(more, paths, touched)
+        more, _ = self.sight.of(paths, touched._replace(moved=frozenset()), waiting)
         for path in paths:
             record = records.get(path)
             known = record.hash if record is not None and record.stamp is not None else None
@@ -218,8 +213,7 @@ class Engine:
             self._finish(work, unseen, outgoing)
         finally:
             self.removing = set()
-            if self.witness is not None:
-                self.witness.put(self._received(answer.actions.values()))
+            self.sight.received(answer.actions.values())
         self._seen = 0 if full else max(self._seen, work.seen)
         return work.again or bool(view.unsteady)
 
@@ -228,33 +222,6 @@ class Engine:
         if damaged:
             report.notes.append(f"{damaged} unreadable lines of the queue were dropped")
         return waiting
-
-    def _note_fresh(self, view: View) -> None:
-        for record in view.fresh:
-            self._index.put(record)
-
-    def _note_deletes(self, view: View, paths: Iterable[str], waiting: Iterable[Operation]) -> bool:
-        """Files that vanish before our eyes were deleted; that is not to be forgotten. Whether there are any.
-
-        `waiting`: of the queue, what may be about them.
-        """
-        if self.witness is None:
-            return False
-        gone = [one for one in paths if one in self.witness and view.is_missing(one) and not self._fs.ignored(one)]
-        deletes = deletes_of(gone, self._index.records, waiting, self._clock, BY_WATCH)
-        self._queue.append(deletes)
-        return bool(deletes)
-
-    def _saw(self, view: View, paths: Iterable[str], touched: Touched) -> None:
-        if self.witness is not None:
-            self.witness.saw(view, paths, touched.busy, self._fs.ignored)
-
-    def _received(self, actions: Iterable[Action]) -> Iterable[str]:
-        """Of what was asked for, the files that are here now."""
-        for action in actions:
-            record = self._index.records.get(action.path)
-            if action.do == "download" and action.head and record and record.stamp == action.head.stamp:
-                yield action.path
 
     def _remember_sent(self, waiting: Iterable[Operation]) -> None:
         """A sync broke off: any of the hashes in its plan may be on the server, or may not.

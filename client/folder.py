@@ -53,6 +53,7 @@ class Folder:
         progress: Progress | None = None,
         propagate_deletes: bool = False,
         allow_mass_delete: bool = False,
+        accept_mounts: bool = False,
     ) -> Report:
         """One sync. Raises Stopped, ServerAway, ServerRefused; whatever was done until then is kept."""
         from client.disk import Disk
@@ -60,7 +61,7 @@ class Folder:
         from client.lock import locked
 
         self.check()
-        options = Options(propagate_deletes=propagate_deletes, allow_mass_delete=allow_mass_delete)
+        options = Options(propagate_deletes, allow_mass_delete, accept_mounts=accept_mounts)
         with locked(self.state), self._index(repair=True) as index, Disk(self.root, clock=self._clock) as disk:
             disk.sweep()
             engine = Engine(disk, transport, self._clock, index, self._queue(), device=device, progress=progress)

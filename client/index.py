@@ -122,6 +122,8 @@ class Index:
         self.records: dict[str, Record] = {}
         self.cursor = START
         self.rules = ""  # the ignore patterns of the sync that the cursor is from
+        self.mounts: dict[str, str] | None = None  # what was mounted in the folder at the latest look, by path
+        self._meta: dict[str, str] = {}  # what changed of it
         try:
             self._prepare()
             self._load()
@@ -155,16 +157,22 @@ class Index:
         if self.records.pop(path, None) is not None:
             self._changed.add(path)
 
+    def note_mounts(self, mounts: dict[str, str]) -> None:
+        """Durable with the next `save` or `finish`: no later than the first file of a disk."""
+        if mounts != self.mounts:
+            self.mounts = mounts
+            self._meta["mounts"] = json.dumps(mounts)
+
     def save(self) -> None:
         """Makes what changed durable. The cursor stays."""
-        if self._changed:
-            self._write({})
+        if self._changed or self._meta:
+            self._write(self._meta)
 
     def finish(self, cursor: str, rules: str) -> None:
         """Makes what changed, the cursor and the ignore rules it goes with durable in one transaction."""
-        meta = {}
+        meta = dict(self._meta)
         if (cursor, rules) != (self.cursor, self.rules):
-            meta = {"cursor": cursor, "rules": rules}
+            meta |= {"cursor": cursor, "rules": rules}
         if self._changed or meta:
             self._write(meta)
         self.cursor, self.rules = cursor, rules
@@ -185,6 +193,7 @@ class Index:
         except sqlite3.Error as error:
             raise _stopped(self._path, error) from error
         self._changed.clear()
+        self._meta.clear()
 
     def _prepare(self) -> None:
         # The rollback journal, not WAL: nothing is left to be merged when a sync that changed nothing ends.
@@ -199,6 +208,7 @@ class Index:
     def _load(self) -> None:
         meta = dict(self._db.execute("SELECT name, value FROM meta"))
         self.cursor, self.rules = meta.get("cursor", START), meta.get("rules", "")
+        self.mounts = json.loads(meta["mounts"]) if "mounts" in meta else None
         with collector_paused():
             plain = self._db.execute(f"SELECT {_PLAIN} FROM files")
             self.records = {row[0]: _record(row + _SETTLED) for row in plain}

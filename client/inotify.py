@@ -62,6 +62,10 @@ class Inotify:
         """
         return _done(_libc.inotify_add_watch(self.descriptor, os.fsencode(folder), _WATCHED | more), folder)
 
+    def add_moves(self, folder: str) -> int:
+        """Has only be told when the folder itself gets another name. Raises OSError."""
+        return _done(_libc.inotify_add_watch(self.descriptor, os.fsencode(folder), MOVE_SELF | _ONLY_FOLDERS), folder)
+
     def remove(self, watch: int) -> None:
         """May be done for a folder that is gone."""
         _libc.inotify_rm_watch(self.descriptor, watch)

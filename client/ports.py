@@ -49,6 +49,17 @@ class Skipped(NamedTuple):
     refused: bool = False
 
 
+class Mount(NamedTuple):
+    """A disk inside the folder. `what`: which one, also after the machine was started anew, as far as that can be said.
+
+    `number` is another one for each time that something is mounted. `automatic`: it is mounted when somebody looks.
+    """
+
+    what: str
+    number: int
+    automatic: bool = False
+
+
 class Stopped(Exception):
     """The client cannot go on. The message says what is wrong and what to do next; `exit_code` is the command's."""
 
@@ -80,6 +91,12 @@ class FileSystem(Protocol):
 
     def look_at(self, paths: Iterable[str]) -> tuple[list[Entry], list[Skipped]]:
         """The same for single paths, going by the patterns of the latest scan."""
+
+    def mounts(self) -> dict[str, Mount] | None:
+        """What is mounted inside the folder right now, by path; None where the system does not tell.
+
+        May be asked by any thread.
+        """
 
     @property
     def rules(self) -> str:

@@ -13,7 +13,8 @@ from typing import BinaryIO
 from client.folders import Folders, split
 from client.ignore import FILE as IGNORE_FILE
 from client.ignore import Ignore, Nothing
-from client.ports import SMALL, Blocked, Entry, LocalChange, Skipped, Stopped
+from client.mounts import mounted_below
+from client.ports import SMALL, Blocked, Entry, LocalChange, Mount, Skipped, Stopped
 from client.trouble import blocked, words
 from client.walk import STATE, walk, walk_to
 
@@ -51,6 +52,9 @@ class ReadableFolder:
     def look_at(self, paths: Iterable[str]) -> tuple[list[Entry], list[Skipped]]:
         self._folders.clear()
         return walk_to(paths, self.ignored, self._status)
+
+    def mounts(self) -> dict[str, Mount] | None:
+        return mounted_below(self._root)
 
     @property
     def rules(self) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from client.index import Record
+from client.index import Index, Record
+from client.mounts import Places, changed, is_below, judge, left_out
 from client.pause import collector_paused
-from client.ports import Blocked, Clock, Entry, FileSystem, LocalChange, Progress, Skipped
+from client.ports import Blocked, Clock, Entry, FileSystem, LocalChange, Mount, Progress, Skipped
 from client.report import Silent
 from sync.paths import ancestors
 
@@ -21,6 +22,7 @@ EMPTIED = (
 )
 
 BUSY = "somebody is in the middle of changing it"
+MOUNTING = "another disk is mounted here than at the latest look at everything"
 
 
 @dataclass
@@ -29,7 +31,7 @@ class View:
 
     `entries`: every regular file. `hashes`: of those that were read. `fresh`: records of files that were touched and
     have the same content. `unsteady`: files that changed while they were read. `held`: files that somebody must look
-    at, and why.
+    at, and why. `mounts`: what is mounted in the folder. `places`: what that says, beside what is remembered.
     """
 
     at_ns: int
@@ -40,6 +42,8 @@ class View:
     unsteady: set[str] = field(default_factory=set)
     held: dict[str, str] = field(default_factory=dict)
     hidden: dict[str, str] = field(default_factory=dict)  # path of a place that cannot be seen into: why
+    mounts: dict[str, Mount] = field(default_factory=dict)
+    places: Places = field(default_factory=lambda: Places({}, {}))
 
     def why_unknown(self, path: str) -> str | None:
         """Why nothing can be said or done about the path; None where all is well."""
@@ -69,36 +73,64 @@ class View:
 
 
 def look(
-    fs: FileSystem, records: dict[str, Record], clock: Clock, progress: Progress, busy: Collection[str] = ()
+    fs: FileSystem,
+    index: Index,
+    clock: Clock,
+    progress: Progress,
+    busy: Collection[str] = (),
 ) -> View:
     """`busy`: files that somebody is in the middle of changing. Raises Stopped where `.gobiignore` is unusable."""
     at_ns = clock.time_ns()
+    records = index.records
     with collector_paused():
+        mounts = fs.mounts()
         entries, skipped = fs.scan()
         view = View(at_ns, {entry.path: entry for entry in entries}, skipped)
-        doubtful = [entry for entry in entries if not is_clean(records.get(entry.path), entry)]
+        _look_at_mounts(view, mounts, fs, index)
+        doubtful = [entry for entry in view.entries.values() if not is_clean(records.get(entry.path), entry)]
     _examine(view, doubtful, busy, fs, records, clock, progress)
     return view
 
 
+def _look_at_mounts(view: View, before: dict[str, Mount] | None, fs: FileSystem, index: Index) -> None:
+    """`before`: what was mounted when the look began."""
+    view.mounts = fs.mounts() or {}
+    if before is None:
+        view.places = Places({}, index.mounts or {})
+        return
+    view.places = judge(index.mounts, view.mounts, index.records, view.entries, fs.ignored)
+    view.places.unknown.update(dict.fromkeys(changed(before, view.mounts), MOUNTING))
+    _leave_out(view, view.places.unknown)
+
+
+def _leave_out(view: View, places: dict[str, str]) -> None:
+    if places:
+        view.entries = {path: entry for path, entry in view.entries.items() if not is_below(path, places)}
+        view.skipped += left_out(places)
+
+
 def glance(
     fs: FileSystem,
-    records: dict[str, Record],
+    index: Index,
     clock: Clock,
     paths: Iterable[str],
     *,
     moved: Collection[str] = (),
     busy: Collection[str] = (),
+    places: Collection[str] = (),
 ) -> View:
-    """The same for single paths.
+    """The same for single paths. `places`: of which nothing can be said before the next look at everything.
 
     `moved`: those that nobody has written to. Where they are as recorded, however young, they are the recorded ones.
     """
     view = View(clock.time_ns(), {}, [])
+    records = index.records
     entries, view.skipped = fs.look_at(paths)
     view.entries = {entry.path: entry for entry in entries}
+    concerned = (place for place in places if any(is_below(path, [place]) for path in paths))
+    _leave_out(view, dict.fromkeys(concerned, MOUNTING))
     doubtful = []
-    for entry in entries:
+    for entry in view.entries.values():
         record = records.get(entry.path)
         unwritten = entry.path in moved and record is not None and record[3:7] == entry[1:]
         if not unwritten and not is_clean(record, entry):

@@ -14,7 +14,7 @@ def status(fs: FileSystem, index: Index, queue: OperationQueue, clock: Clock) ->
     """Reads the files that are new or touched, and writes nothing. Raises Stopped."""
     waiting, damaged = queue.load()
     records = index.records
-    view = look(fs, records, clock, Silent())
+    view = look(fs, index, clock, Silent())
     outgoing = collect(view, records, waiting, fs, full=False, propagate_deletes=False)
     found = Status(cursor=index.cursor, files=len(view.entries), skipped=view.skipped)
     for change in outgoing.changes:

@@ -9,9 +9,12 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from client import inotify
+from client.anchor import Anchor
 from client.inotify import Event, Inotify
 from client.ports import Stopped
 from client.walk import STATE
+
+_NO_MORE = (errno.ENOSPC, errno.ENOMEM)
 
 
 class How(Enum):
@@ -34,48 +37,79 @@ class News(NamedTuple):
 class Tree:
     """Watches `root` and the folders in it, but for gobi's own and those that `ignored` says to leave out.
 
-    `lost`: the kernel's queue ran over, so that anything may have happened. `blind`: there are folders that cannot be
+    `lost`: anything may have happened, as where the kernel's queue ran over. `blind`: there are folders that cannot be
     watched, and why.
     """
 
     def __init__(self, root: str, ignored: Callable[[str], bool]) -> None:
-        """Raises Stopped where the kernel does not give anything to watch with."""
+        """Raises Stopped where there is no such folder."""
         self._root = root
+        self.anchor = Anchor(root)
         self._ignored = ignored
         self._folders: dict[int, str] = {}
         self._watches: dict[str, int] = {}
+        self._above: set[int] = set()  # watches of the folders above the root
         self._moved: tuple[int, str] = (0, "")  # cookie and path of the latest move away
         self.lost = False
         self.blind = ""
-        try:
-            self._inotify = Inotify()
-        except OSError as error:
-            raise Stopped(
-                f"nothing can be watched here ({error.strerror}); raise fs.inotify.max_user_instances (sysctl), or run "
-                "gobi sync now and then instead",
-                78,
-            ) from error
+        self._inotify: Inotify | None = None
+        self._start()
 
     @property
-    def descriptor(self) -> int:
-        """Readable when there is news."""
-        return self._inotify.descriptor
+    def descriptor(self) -> int | None:
+        """Readable when there is news; None while nothing can be watched."""
+        return self._inotify.descriptor if self._inotify else None
 
     def close(self) -> None:
-        self._inotify.close()
+        if self._inotify is not None:
+            self._inotify.close()
+        self.anchor.close()
 
     def look_around(self) -> None:
-        """Watches whatever is not watched yet. Raises Stopped where the folder is gone."""
+        """Watches whatever is not watched yet, and nothing that is not there any more.
+
+        Raises Stopped where the folder is gone.
+        """
+        self.anchor.check()
         self.blind = ""
         self.lost = False
+        if not self._start():
+            return
+        before, self._folders, self._watches = set(self._folders), {}, {}
         for _ in self._watch(""):
             pass
+        for watch in before - self._folders.keys():
+            self._forget(watch)
+        self._watch_above()
+
+    def _start(self) -> bool:
+        try:
+            self._inotify = self._inotify or Inotify()
+        except OSError as error:
+            more = "; raise fs.inotify.max_user_instances (sysctl)" if error.errno == errno.EMFILE else ""
+            self.blind = f"the system gives nothing to watch with ({error.strerror}){more}"
+        return self._inotify is not None
+
+    def _watch_above(self) -> None:
+        """Of the folders above, only whether they get another name."""
+        above = os.path.dirname(self._root)
+        while self._inotify is not None:
+            try:
+                self._above.add(self._inotify.add_moves(above))
+            except OSError:
+                pass  # not ours to watch: it is noticed a little later
+            if above == os.path.dirname(above):
+                return
+            above = os.path.dirname(above)
 
     def news(self) -> Iterator[News]:
         """Everything since the last time, in order. Raises Stopped where the folder itself is gone."""
-        for event in self._inotify.read():
+        for event in self._inotify.read() if self._inotify else ():
             if event.mask & inotify.OVERFLOW:
                 self.lost = True
+                continue
+            if event.watch in self._above:
+                self.anchor.check()
                 continue
             folder = self._folders.get(event.watch)
             if folder is None:
@@ -141,13 +175,15 @@ class Tree:
                 continue  # gone again, or not ours to read: the next sync says so
 
     def _add(self, folder: str, place: str) -> bool:
+        assert self._inotify is not None, "there is something to watch with"
         try:
             watch = self._inotify.add(place, 0 if folder else inotify.MOVE_SELF)
         except OSError as error:
-            if not folder:
-                raise self._gone() from error
-            if error.errno == errno.ENOSPC:
+            if error.errno in _NO_MORE:
                 self.blind = "this user may not watch so many folders; raise fs.inotify.max_user_watches (sysctl)"
+            elif not folder:
+                self.anchor.check()
+                self.blind = f"the folder cannot be watched ({error.strerror})"
             return False
         before = self._folders.get(watch)
         if before is not None and before != folder:
@@ -161,21 +197,18 @@ class Tree:
         for folder in [one for one in self._watches if one == path or one.startswith(below)]:
             watch = self._watches.pop(folder)
             del self._folders[watch]
+            self._forget(watch)
+
+    def _forget(self, watch: int) -> None:
+        if self._inotify is not None:
             self._inotify.remove(watch)
 
     def _ended(self, event: Event, folder: str) -> None:
-        if event.mask & inotify.UNMOUNT:
-            raise Stopped(
-                f"a disk in {self._root} was unmounted. Nothing was deleted anywhere; mount it, start again", 78
-            )
         if not folder:
-            raise self._gone()
+            self.anchor.check()
+        if event.mask & inotify.UNMOUNT:
+            self.lost = True  # whoever looks at everything sees that a disk is gone
         if event.mask & inotify.IGNORED:
             del self._folders[event.watch]
             if self._watches.get(folder) == event.watch:
                 del self._watches[folder]
-
-    def _gone(self) -> Stopped:
-        return Stopped(
-            f"there is no folder {self._root} any more; is its disk mounted? Nothing was deleted anywhere", 78
-        )

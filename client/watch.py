@@ -23,6 +23,7 @@ from client.ignore import FILE as IGNORE_FILE
 from client.index import Index
 from client.live import Live, Lost, Opened, Told, Woken
 from client.mailbox import Mailbox
+from client.mounts import is_below
 from client.pending import Pending, Times, Touched
 from client.ports import Clock, ServerAway, ServerRefused
 from client.queue import OperationQueue
@@ -34,7 +35,7 @@ class Intervals(NamedTuple):
     """Seconds: between looks at the whole folder, because events get lost, and where they do not come at all; between
     questions to the server while there is no live socket; before a server that was away is tried again, at first and at
     most; before what could not be done is tried again; for a file to be missing before that is a delete; for a sync to
-    come to its end when the client is stopped.
+    come to its end when the client is stopped; between looks at whether the folder is still the one at its path.
     """
 
     rescan: float = 600.0
@@ -45,6 +46,7 @@ class Intervals(NamedTuple):
     again: float = 30.0
     vanished: float = 0.02
     farewell: float = 5.0
+    anchor: float = 5.0
 
 
 class Watch:
@@ -85,7 +87,8 @@ class Watch:
         self._heard: list[Heard] = []
         self._ask = False  # whether more may have happened elsewhere than was told
         self._ask_at: float | None = None
-        self._rescan_at = moment()
+        self._rescan_at = self._check_at = moment()
+        self._poller = select.poll()
         self._retry_at: float | None = None  # while the server is away
         self._wait = self._intervals.retry
         self._begun = False  # whether the whole folder has been in step once
@@ -110,20 +113,30 @@ class Watch:
 
     def run(self) -> None:
         """Returns once it was stopped. Raises Stopped, ServerRefused where it cannot go on."""
-        poller = select.poll()
-        poller.register(self._tree.descriptor, select.POLLIN)
-        poller.register(self._mailbox.descriptor, select.POLLIN)
+        anchor = self._tree.anchor
+        self._poller.register(self._mailbox.descriptor, select.POLLIN)
+        if anchor.descriptor is not None:
+            self._poller.register(anchor.descriptor, anchor.events)
         try:
             while not self._stopped:
                 self._begin()
-                seconds = self._seconds()
-                poller.poll(None if seconds is None else seconds * 1000)
+                ready = self._poller.poll(self._seconds() * 1000)
+                self._check_place(mounted=any(descriptor == anchor.descriptor for descriptor, _ in ready))
                 self._see()
                 self._listen()
         finally:
             if self._live is not None:
                 self._live.stop()
-        self._say_farewell(poller)
+        self._say_farewell()
+
+    def _check_place(self, *, mounted: bool) -> None:
+        """Raises Stopped. `mounted`: something was mounted or unmounted somewhere."""
+        now = self._moment()
+        if mounted or now >= self._check_at:
+            self._tree.anchor.check()
+            self._check_at = now + self._intervals.anchor
+            if self._engine.sight.mounted_anew():
+                self._rescan_at = now
 
     # -- what there is to do
 
@@ -135,12 +148,18 @@ class Watch:
         if self._ask_at is not None and now >= self._ask_at:
             self._ask = True
         if self._tree.lost or now >= self._rescan_at:
-            self._tree.look_around()
-            self._diary.blind(self._tree.blind)
+            self._look_around()
             self._rescan_at = now + (self._intervals.blind if self._tree.blind else self._intervals.rescan)
             self._send(self._pending.take(), whole=True)
         elif self._ask or self._heard or self._pending.due_in() == 0:
             self._send(self._pending.take(), whole=False)
+
+    def _look_around(self) -> None:
+        before = self._tree.descriptor
+        self._tree.look_around()
+        self._diary.blind(self._tree.blind)
+        if self._tree.descriptor is not None and (before is None or not self._begun):
+            self._poller.register(self._tree.descriptor, select.POLLIN)
 
     def _send(self, touched: Touched, *, whole: bool) -> None:
         self._errand = touched
@@ -152,10 +171,12 @@ class Watch:
         else:
             self._errands.ask(partial(self._engine.follow, touched, heard))
 
-    def _seconds(self) -> float | None:
+    def _seconds(self) -> float:
         """Until there is something to do although nothing happens."""
         now = self._moment()
-        moments = list(self._vanished.values()) if self._rules_are_read else []
+        moments = [self._check_at]
+        if self._rules_are_read:
+            moments += self._vanished.values()
         if not self.busy:
             if self._retry_at is not None:
                 moments.append(self._retry_at)
@@ -163,7 +184,7 @@ class Watch:
                 due_in = self._pending.due_in()
                 moments += [now + due_in] if due_in is not None else []
                 moments += [self._rescan_at] + ([self._ask_at] if self._ask_at is not None else [])
-        return max(0.0, min(moments) - now) if moments else None
+        return max(0.0, min(moments) - now)
 
     # -- what happens here
 
@@ -215,12 +236,19 @@ class Watch:
 
     def _remember_deletes(self, paths: Iterable[str]) -> None:
         """Durably, so that a delete is one whatever becomes of this process. What gobi itself removes is none."""
-        removing, witness = self._engine.removing, self._engine.witness
+        removing, witness = self._engine.removing, self._engine.sight.witness
+        out_of_sight = self._engine.sight.lost()
         gone = []
         for path in paths:
             del self._vanished[path]
             seen = witness is not None and (path in witness or not witness.begun)
-            if seen and path not in removing and not self._exists(path) and not self._ignored(path):
+            if (
+                seen
+                and not is_below(path, out_of_sight)
+                and path not in removing
+                and not self._exists(path)
+                and not self._ignored(path)
+            ):
                 gone.append(path)
         if gone:
             self._queue.append(deletes_of(gone, self._index.records, self._queue.load()[0], self._clock, BY_WATCH))
@@ -268,7 +296,7 @@ class Watch:
                 again = self._moment() + self._intervals.again
                 self._ask_at = again if self._ask_at is None else min(self._ask_at, again)
             if IGNORE_FILE in touched.paths:
-                self._tree.look_around()  # what was ignored until now is not watched yet
+                self._look_around()  # what was ignored until now is not watched yet
             if self._live is not None:
                 self._live.start() if not self._begun else self._live.hurry()
             self._begun = True
@@ -288,11 +316,11 @@ class Watch:
         self._retry_at = self._moment() + max(asked, self._wait * random.uniform(0.5, 1))  # noqa: S311  no secret
         self._wait = min(self._wait * 2, self._intervals.longest)
 
-    def _say_farewell(self, poller: select.poll) -> None:
+    def _say_farewell(self) -> None:
         """What is under way may come to its end, if that is near. Else it is cut off, which loses nothing."""
         until = self._moment() + self._intervals.farewell
         while self.busy and (left := until - self._moment()) > 0:
-            poller.poll(left * 1000)
+            self._poller.poll(left * 1000)
             self._see()
             self._listen()
         if self._rules_are_read:

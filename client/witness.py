@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 
+from client.mounts import is_below
 from client.scan import View
 
 
@@ -33,6 +34,9 @@ class Witness:
                 self._seen.add(path)
             elif path not in busy and (ignored(path) or view.why_unknown(path) is not None):
                 self._seen.discard(path)
+
+    def lost_sight_of(self, places: Collection[str]) -> None:
+        self._seen = {path for path in self._seen if not is_below(path, places)}
 
     def put(self, paths: Iterable[str]) -> None:
         """gobi itself has put files there."""

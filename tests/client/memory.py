@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from client.ignore import FILE as IGNORE_FILE
 from client.ignore import Ignore, Nothing
-from client.ports import SMALL, Blocked, Entry, LocalChange, NoRoom, Skipped
+from client.ports import SMALL, Blocked, Entry, LocalChange, Mount, NoRoom, Skipped
 from client.queue import Operation
 from sync.paths import ancestors
 
@@ -62,6 +62,7 @@ class MemoryFileSystem:
     files: dict[str, File] = field(default_factory=dict)
     trash: list[tuple[str, bytes]] = field(default_factory=list)
     staged: dict[str, bytes] = field(default_factory=dict)
+    mounted: dict[str, Mount] = field(default_factory=dict)
     meddle: Callable[[str, str], None] = lambda method, path: None
     unflushed: set[str] = field(default_factory=set)
     _ignore: Ignore | Nothing = field(default_factory=Nothing)
@@ -99,6 +100,9 @@ class MemoryFileSystem:
 
     def look_at(self, paths: Iterable[str]) -> tuple[list[Entry], list[Skipped]]:
         return [file.entry(path) for path in paths if (file := self.files.get(path)) and path not in self._ignore], []
+
+    def mounts(self) -> dict[str, Mount] | None:
+        return dict(self.mounted)
 
     @property
     def rules(self) -> str:

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from client.index import Record
+from client.index import Index, Record
 from client.ports import Blocked, Entry, LocalChange, Skipped
 from client.report import Silent
 from client.scan import View, look
@@ -23,16 +23,16 @@ class Folder:
     def __init__(self, tick_ns: int = 1) -> None:
         self.clock = ManualClock()
         self.fs = MemoryFileSystem(self.clock, tick_ns=tick_ns)
-        self.records: dict[str, Record] = {}
+        self.index = Index()
 
     def sync(self) -> None:
         """Everything is recorded as it is now."""
         seen_ns = self.clock.now_ns
         for path, file in self.fs.files.items():
-            self.records[path] = Record.of(file.entry(path), 1, digest(file.data), seen_ns)
+            self.index.records[path] = Record.of(file.entry(path), 1, digest(file.data), seen_ns)
 
     def look(self) -> View:
-        return look(self.fs, self.records, self.clock, Silent())
+        return look(self.fs, self.index, self.clock, Silent())
 
 
 def test_an_old_file_that_looks_the_same_is_not_read() -> None:
@@ -59,7 +59,7 @@ def test_a_file_as_young_as_its_record_is_read_until_it_has_aged() -> None:
     assert folder.look().fresh == []  # read, and still too young to be believed
     folder.clock.forward(60)
     (fresh,) = folder.look().fresh
-    folder.records["a.md"] = fresh
+    folder.index.records["a.md"] = fresh
     assert folder.look().hashes == {}
 
 
@@ -68,7 +68,7 @@ def test_a_touched_file_with_the_same_content_only_refreshes_its_record() -> Non
     folder.fs.write("a.md", b"same")
     folder.clock.forward(60)
     folder.sync()
-    folder.records["a.md"] = folder.records["a.md"]._replace(sent=("x",), conflict="c")
+    folder.index.records["a.md"] = folder.index.records["a.md"]._replace(sent=("x",), conflict="c")
     folder.clock.forward(60)
     folder.fs.write("a.md", b"same")
     folder.clock.forward(60)

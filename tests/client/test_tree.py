@@ -171,6 +171,58 @@ def test_a_folder_that_is_gone_stops_everything(root: Path, tree: Tree, tmp_path
     assert stopped.value.exit_code == 78
 
 
+def test_a_folder_above_that_is_renamed_stops_everything_and_says_where_it_is_now(root: Path, tree: Tree) -> None:
+    (root / "a.md").write_text("words")
+    latest(tree)
+    above = root.parent.rename(root.parent.with_name("renamed"))
+    try:
+        with pytest.raises(Stopped, match=f"is {above / root.name} now") as stopped:
+            latest(tree)
+        assert stopped.value.exit_code == 78
+    finally:
+        above.rename(root.parent)
+
+
+def test_what_happens_in_a_folder_that_is_not_there_any_more_is_no_news(
+    root: Path, tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a bind mount was unmounted, of which the kernel tells nothing: the folder goes on elsewhere."""
+    monkeypatch.setattr(Inotify, "read", lambda _: iter(()))
+    (root / "deep").rename(tmp_path / "deep")
+    latest(tree)
+    monkeypatch.undo()
+    (root / "deep" / "er").mkdir(parents=True)
+    tree.look_around()
+    latest(tree)
+    (tmp_path / "deep" / "er" / "a.md").write_text("words")
+    assert latest(tree) == {}
+    (root / "deep" / "er" / "a.md").write_text("words")
+    assert latest(tree) == {"deep/er/a.md": How.WRITTEN}
+
+
+@pytest.mark.parametrize(
+    ("what", "error", "word"),
+    [("add", errno.ENOSPC, "max_user_watches"), ("__init__", errno.EMFILE, "max_user_instances")],
+)
+def test_where_nothing_can_be_watched_it_says_why_and_tries_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch, what: str, error: int, word: str
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(Inotify, what, refuse)
+    tree = Tree(str(root), lambda folder: False)
+    tree.look_around()
+    assert word in tree.blind
+    assert latest(tree) == {}
+    monkeypatch.undo()
+    tree.look_around()
+    assert tree.blind == ""
+    (root / "a.md").write_text("words")
+    assert latest(tree) == {"a.md": How.WRITTEN}
+    tree.close()
+
+
 def test_a_folder_that_is_let_go_stops_everything(root: Path, tree: Tree) -> None:
     (root / ".gobi").rmdir()
     with pytest.raises(Stopped, match="not connected"):
