@@ -88,7 +88,7 @@ def create_app(
     offload = offload or inline
     measures = Measures()
     metadata = timed(metadata or open_metadata(settings, offload, prepare=False), measures.database)
-    bodies = bodies or open_bodies(settings)
+    bodies = bodies or open_bodies(settings, make=True)
     bus = counted(bus or open_bus(settings), measures.commit)
     reader = Reader(metadata, bodies, offload=offload)
     services = handlers.Services(
@@ -125,13 +125,15 @@ def get_app() -> Application:
     import atexit
 
     from ops.settings import parse
-    from ops.storage import open_bus
+    from ops.storage import IDENTITY, open_bodies, open_bus
     from store.offload import ThreadPoolOffload
 
     settings = parse(os.environ)
     bus = open_bus(settings)
     atexit.register(bus.close)  # a worker that is stopped still tells the others of its last commits
-    return create_app(settings, bus=bus, offload=ThreadPoolOffload())
+    # A worker that comes while the disk is away makes nothing in its place.
+    bodies = open_bodies(settings, identity=os.environ.get(IDENTITY))
+    return create_app(settings, bodies=bodies, bus=bus, offload=ThreadPoolOffload())
 
 
 # -- the command line

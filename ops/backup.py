@@ -11,11 +11,12 @@ from pathlib import Path
 
 import click
 
-from ops.commands import REFUSED, Refusal, ServerCommand, env_file_option, opened
-from ops.settings import Settings
-from ops.storage import BODIES, open_bodies
+from ops.commands import REFUSED, Refusal, ServerCommand, env_file_option, opened_with_bodies
+from ops.settings import Settings, SettingsError
+from ops.storage import open_bodies, place
 from store.backup import BackedUp, back_up
 from store.backup_folder import BackupFolder, Busy
+from store.base import Metadata
 from store.body_copies import Lost, Tell
 from store.findings import STAMPS_AHEAD, span
 
@@ -45,15 +46,16 @@ def backup(folder: Path, keep: int, verify: bool, as_json: bool, env_file: Path 
     DIR has password hashes: keep it to yourself. Put it on another disk.
     """
     folder = Path(folder).absolute()
-    with opened(env_file) as (settings, metadata):
+    with opened_with_bodies(env_file) as (settings, metadata, root):
         check_apart(folder, settings)
+        _check_something(settings, metadata)
         there = BackupFolder(folder)
         there.prepare()
         with locked(there, alone=True), progress("bodies") as tell:
             done = back_up(
                 metadata,
-                open_bodies(settings),
-                str(settings.data_dir / BODIES),
+                open_bodies(settings, make=True),
+                root,
                 there,
                 keep=keep,
                 program=_program(),
@@ -72,6 +74,15 @@ def backup(folder: Path, keep: int, verify: bool, as_json: bool, env_file: Path 
         )
     if done.lost or done.problem is not None:
         raise SystemExit(NEEDS_A_PERSON)
+
+
+def _check_something(settings: Settings, metadata: Metadata) -> None:
+    """A backup of nothing would pass for one every night. Raises SettingsError."""
+    if not metadata.users() and not metadata.vaults():
+        raise SettingsError(
+            f"nobody and nothing is in {place(settings)}, so there is nothing to back up: see to GOBI_DATA_DIR, "
+            "GOBI_MONGO_URI and GOBI_MONGO_DB"
+        )
 
 
 def _program() -> str:

@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
-from ops.commands import NEEDS_A_PERSON, ServerCommand, env_file_option, opened
-from ops.storage import BODIES, open_bodies
+from ops.commands import NEEDS_A_PERSON, ServerCommand, env_file_option, opened, opened_with_bodies
+from ops.storage import BODIES, open_bodies, prepare_folder
+from store import belonging
 from store.aging import Counters
 from store.audit import Audit, Lost, Report
 
@@ -27,21 +28,25 @@ _WORDS = {
 @click.command(cls=ServerCommand, epilog=_EXAMPLES)
 @click.option("--bodies", "deep", is_flag=True, help="Read every body, and compare it with its hash.")
 @click.option("--repair", is_flag=True, help="Put damaged bodies aside, ask clients for them, put counters right.")
+@click.option(
+    "--adopt", is_flag=True, help="From now on the bodies that are there are this database's, whatever is missing."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 @env_file_option
-def check(deep: bool, repair: bool, as_json: bool, env_file: Path | None) -> int:
+def check(deep: bool, repair: bool, adopt: bool, as_json: bool, env_file: Path | None) -> int:
     """Compare the metadata with the bodies, beside running servers or without.
 
     It tells of versions whose body is missing or damaged, of counters that are wrong, of bodies that nothing refers to
     (gobi gc removes those), and of whatever lies among the bodies and is not gobi's. Nothing is ever deleted.
 
     Exit code: 0 where all is well, 1 where something needs a person, 69 where the database is out of reach,
-    75 where counters have to be put right and a collection runs.
+    75 where counters have to be put right and a collection runs, 78 where the bodies are another database's.
     """
     reports: list[Report] = []
-    with opened(env_file) as (settings, metadata):
+    if adopt:
+        _adopt(env_file)
+    with opened_with_bodies(env_file) as (settings, metadata, root):
         bodies = open_bodies(settings)
-        root = str(settings.data_dir / BODIES)
         tell = _Progress() if sys.stderr.isatty() and not as_json else lambda _vault, _done, _all: None
         for one in Audit(metadata, bodies, root, deep=deep, repair=repair, tell=tell).run():
             reports.append(one)
@@ -56,6 +61,13 @@ def check(deep: bool, repair: bool, as_json: bool, env_file: Path | None) -> int
     else:
         click.echo("Something needs you: see above." if bad else "All is well.")
     return NEEDS_A_PERSON if bad else 0
+
+
+def _adopt(env_file: Path | None) -> None:
+    with opened(env_file, make=True) as (settings, metadata):
+        prepare_folder(settings.data_dir)
+        open_bodies(settings, make=True)
+        belonging.adopt(metadata, str(settings.data_dir / BODIES))
 
 
 class _Progress:

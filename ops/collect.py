@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from ops.commands import ServerCommand, env_file_option, opened
-from ops.storage import BODIES, open_bodies
+from ops.commands import ServerCommand, env_file_option, opened_with_bodies
+from ops.storage import open_bodies
 from store.aging import Collected
 from store.collection import Collector, Limits
 
@@ -34,9 +34,9 @@ def collect(dry_run: bool, force: bool, as_json: bool, env_file: Path | None) ->
     """
     vaults = []
     total = Collected()
-    with opened(env_file) as (settings, metadata):
-        open_bodies(settings)  # makes their folder where there is none yet
-        root = str(settings.data_dir / BODIES)
+    with opened_with_bodies(env_file) as (settings, metadata, root):
+        if not dry_run:
+            open_bodies(settings, make=True)
         for name, one in Collector(metadata, root, Limits(settings.keep_days), dry=dry_run).run(force=force):
             if name:
                 vaults.append({"vault": name, **_as_json(one)})

@@ -12,7 +12,16 @@ from typing import Any, TypeVar
 import click
 
 from ops.settings import Settings, SettingsError, load
-from ops.storage import become_owner, open_bus, open_metadata, prepare_folder
+from ops.storage import (
+    BODIES,
+    become_owner,
+    check_database,
+    close_to_others,
+    open_bus,
+    open_metadata,
+    prepare_folder,
+)
+from store import belonging
 from store.base import Bus, Metadata
 from store.errors import Full, InUse, Misconfigured, StoreError, Unavailable, WrongClock
 
@@ -61,16 +70,33 @@ def env_file_option(command: F) -> F:
 
 
 @contextmanager
-def opened(env_file: Path | None) -> Iterator[tuple[Settings, Metadata]]:
-    """The settings and the database they name, beside a running server or without one."""
+def opened(env_file: Path | None, *, make: bool = False) -> Iterator[tuple[Settings, Metadata]]:
+    """The settings and the database they name, beside a running server or without one.
+
+    `make`: with a data folder and an embedded database where there are none. Without that a mistaken folder is said.
+    """
     settings = load(os.environ, env_file)
     become_owner(settings.data_dir)
-    prepare_folder(settings.data_dir)
+    close_to_others()
+    if settings.mongo_uri is None:
+        check_database(settings, make=make)
+        if make:
+            prepare_folder(settings.data_dir)
     metadata = open_metadata(settings)
     try:
         yield settings, metadata
     finally:
         metadata.close()
+
+
+@contextmanager
+def opened_with_bodies(env_file: Path | None) -> Iterator[tuple[Settings, Metadata, str]]:
+    """The same, and the folder of the bodies, which may not be there yet. Raises Misconfigured where what is there is
+    not this database's."""
+    with opened(env_file) as (settings, metadata):
+        root = os.fspath(settings.data_dir / BODIES)
+        belonging.check(metadata, root)
+        yield settings, metadata, root
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,9 +14,10 @@ import click
 from ops import settings_check
 from ops.commands import OUT_OF_REACH, ServerCommand, env_file_option
 from ops.settings import Settings, SettingsError
-from ops.storage import BODIES, DATABASE, become_owner, channel
-from store import disk_check
-from store.findings import Cause, Finding
+from ops.storage import BODIES, DATABASE, become_owner, channel, check_database, open_metadata
+from store import belonging, disk_check
+from store.errors import Misconfigured, StoreError
+from store.findings import Cause, Finding, wrong
 
 # The worst of what was found decides.
 EXIT_CODES: dict[Cause, int] = {"setting": SettingsError.exit_code, "reach": OUT_OF_REACH, "state": 1}
@@ -61,7 +63,10 @@ def examine(env_file: Path | None, quota_mb: int | None) -> Iterator[Finding]:
     become_owner(settings.data_dir)
     yield from settings_check.tls(settings)
     yield from disk_check.check(settings.data_dir, settings.data_dir / BODIES)
-    yield from _database(settings, quota_mb)
+    found = list(_database(settings, quota_mb))
+    yield from found
+    if all(one.cause != "reach" for one in found):
+        yield from _bodies(settings)
     if settings.redis_url is not None:
         from store import bus_check
 
@@ -81,6 +86,21 @@ def _database(settings: Settings, quota_mb: int | None) -> Iterator[Finding]:
     from store import mongo_check
 
     return mongo_check.check(settings.mongo_uri, settings.mongo_db, quota_mb=quota_mb)
+
+
+def _bodies(settings: Settings) -> Iterator[Finding]:
+    """Whether they are the database's. Of a database that this gobi does not know, or not yet, nothing is said here."""
+    root = os.fspath(settings.data_dir / BODIES)
+    try:
+        if settings.mongo_uri is None:
+            check_database(settings, make=True)
+        with closing(open_metadata(settings, prepare=False)) as metadata:
+            belonging.check(metadata, root)
+    except Misconfigured as error:
+        text, _, advice = str(error).partition(": ")
+        yield wrong("bodies", text, advice, "setting")
+    except (SettingsError, StoreError):
+        pass  # told already
 
 
 def _lines(one: Finding) -> str:

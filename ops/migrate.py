@@ -15,7 +15,7 @@ import click
 
 from ops.commands import OUT_OF_REACH, Refusal, ServerCommand, env_file_option, opened
 from ops.settings import Settings
-from ops.storage import DATABASE
+from ops.storage import DATABASE, prepare_folder
 from store import migration
 from store.base import Metadata, Vault
 from store.errors import Refused
@@ -57,7 +57,11 @@ def migrate(to: str | None, to_file: IO[str] | None, replace: bool, cancel: bool
     uri = _address(to, to_file)
     if uri is None and not cancel:
         raise click.UsageError("give --to or --to-file: where is the metadata to go?")
-    with opened(env_file) as (settings, metadata), _alone(settings.data_dir), _closing(settings, uri) as target:
+    with (
+        opened(env_file) as (settings, metadata),
+        _alone(settings),
+        _closing(settings, uri) as target,
+    ):
         if cancel:
             migration.cancel(metadata, target)
             click.echo("Given up. Writing is possible again.")
@@ -105,9 +109,10 @@ def _target(settings: Settings, uri: str) -> Target:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(settings: Settings) -> Iterator[None]:
     """Two of these at once would be in each other's way; the lock is gone with its process, however that ends."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    prepare_folder(settings.data_dir)
+    descriptor = os.open(settings.data_dir, os.O_RDONLY)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -84,7 +84,7 @@ def _restore(settings: Settings, metadata: Metadata, folder: BackupFolder, name:
         with progress("bodies") as tell:
             return restore(
                 metadata,
-                open_bodies(settings),
+                open_bodies(settings, make=True),
                 settings.data_dir / BODIES,
                 folder,
                 name,

@@ -7,6 +7,7 @@ import resource
 import socket
 import ssl
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,8 +15,19 @@ import click
 
 from ops.commands import ServerCommand, env_file_option
 from ops.settings import PREFIX, Settings, SettingsError, gather, parse, unknown
-from ops.storage import become_owner, open_bodies, open_bus, open_metadata, prepare_folder
+from ops.storage import (
+    BODIES,
+    IDENTITY,
+    become_owner,
+    check_database,
+    close_to_others,
+    open_bodies,
+    open_bus,
+    open_metadata,
+    prepare_folder,
+)
 from ops.systemd import hands_over_sockets
+from store import belonging
 
 
 @click.command(cls=ServerCommand, epilog="\b\nExample:\n  GOBI_DATA_DIR=/srv/gobi gobi serve")
@@ -30,15 +42,28 @@ def serve(env_file: Path | None) -> None:
     for name in unknown(variables):
         click.echo(f"gobi: {name} is no setting and is ignored; is it spelled right?", err=True)
     become_owner(settings.data_dir)
-    prepare_folder(settings.data_dir)
+    close_to_others()
     check_tls(settings)
     if not hands_over_sockets(os.environ):
         _check_address(settings.listen)
     open_bus(settings).close()
-    open_metadata(settings).close()
-    open_bodies(settings).sweep()
+    identity = prepare(settings)
     _raise_file_limit()
-    _become_gunicorn(variables)
+    _become_gunicorn(variables | {IDENTITY: identity})
+
+
+def prepare(settings: Settings) -> str:
+    """Makes or upgrades what a server needs; returns the identity of its database. Nothing is made where database and
+    bodies do not belong together. Raises SettingsError, store.errors.StoreError."""
+    root = os.fspath(settings.data_dir / BODIES)
+    if settings.mongo_uri is None:
+        check_database(settings, make=True)
+        prepare_folder(settings.data_dir)
+    with closing(open_metadata(settings)) as metadata:
+        belonging.check(metadata, root)
+        prepare_folder(settings.data_dir)
+        open_bodies(settings, make=True).sweep()
+        return belonging.bind(metadata, root)
 
 
 def check_tls(settings: Settings) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ops.settings import Settings, SettingsError
+from store import belonging
 from store.moving import check_in_use
 from store.offload import Offload, inline
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 DATABASE = "metadata.db"
 BODIES = "bodies"
+# By which `gobi serve` tells its workers the mark that the bodies have to have.
+IDENTITY = "_GOBI_IDENTITY"
 
 
 def become_owner(folder: Path) -> None:
@@ -45,9 +48,14 @@ def become_owner(folder: Path) -> None:
     os.setuid(there.st_uid)
 
 
-def prepare_folder(folder: Path) -> None:
-    """Makes the data folder, closed to others, as is all that this process makes from now on. Raises SettingsError."""
+def close_to_others() -> None:
+    """Nobody else may look into what this process makes from now on."""
     os.umask(0o077)
+
+
+def prepare_folder(folder: Path) -> None:
+    """Makes the data folder, closed to others. Raises SettingsError."""
+    close_to_others()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if folder.stat().st_mode & 0o077:
@@ -75,7 +83,7 @@ def open_metadata(settings: Settings, offload: Offload = inline, *, prepare: boo
         return far
     from store.sqlite import SqliteMetadata
 
-    near = SqliteMetadata(settings.data_dir / DATABASE, offload=offload)
+    near = SqliteMetadata(settings.data_dir / DATABASE, offload=offload, prepare=prepare)
     if prepare:
         with _closed_on_error(near):
             check_in_use(near.moving().state())
@@ -84,14 +92,16 @@ def open_metadata(settings: Settings, offload: Offload = inline, *, prepare: boo
 
 def open_unprepared(settings: Settings) -> Metadata:
     """Also a database that takes part in a move, or that is not complete: for whoever looks at that himself."""
-    metadata = open_metadata(settings, prepare=False)
     if settings.mongo_uri is not None:
         from store.mongo import MongoMetadata
 
-        assert isinstance(metadata, MongoMetadata)
+        metadata = MongoMetadata(settings.mongo_uri, settings.mongo_db)
         with _closed_on_error(metadata):
             metadata.prepare()
-    return metadata
+        return metadata
+    from store.sqlite import SqliteMetadata
+
+    return SqliteMetadata(settings.data_dir / DATABASE)
 
 
 @contextmanager
@@ -103,11 +113,41 @@ def _closed_on_error(metadata: Metadata) -> Iterator[None]:
         raise
 
 
-def open_bodies(settings: Settings) -> DiskBodies:
-    """Raises store.errors.Full, Unavailable."""
+def check_database(settings: Settings, *, make: bool) -> None:
+    """Raises SettingsError where there is no embedded database, and it is not to be made: most likely this is not the
+    folder that was meant. Raises Misconfigured where it is gone and the bodies are there."""
+    folder, file = settings.data_dir, settings.data_dir / DATABASE
+    try:
+        if file.stat().st_size > 0:
+            return
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise SettingsError(
+            f"GOBI_DATA_DIR: cannot use {folder} ({error.strerror}): name a folder of this user's"
+        ) from None
+    belonging.check_without_database(os.fspath(folder / BODIES))
+    if make:
+        return
+    if not folder.is_dir():
+        raise SettingsError(f"GOBI_DATA_DIR: there is no folder {folder}: name the server's, or mount its disk")
+    raise SettingsError(
+        f"GOBI_DATA_DIR: there is no database in {folder}: name the server's folder, or begin here with `gobi user add`"
+    )
+
+
+def open_bodies(settings: Settings, *, make: bool = False, identity: str | None = None) -> DiskBodies:
+    """`make`, `identity`: see DiskBodies. Raises store.errors.Full, Unavailable."""
     from store.bodies import DiskBodies
 
-    return DiskBodies(settings.data_dir / BODIES)
+    return DiskBodies(settings.data_dir / BODIES, make=make, identity=identity)
+
+
+def place(settings: Settings) -> str:
+    """Where people and vaults are kept, for people; without passwords."""
+    if settings.mongo_uri is not None:
+        return f"the database {settings.mongo_db} in MongoDB"
+    return os.fspath(settings.data_dir)
 
 
 def open_bus(settings: Settings) -> Bus:

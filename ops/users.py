@@ -11,6 +11,7 @@ from typing import IO
 import click
 
 from ops.commands import F, ServerCommand, env_file_option, opened, telling
+from ops.storage import place
 from ops.tokens import token
 from store.users import Users
 
@@ -45,9 +46,9 @@ user.add_command(token)
 def add(name: str, password_file: IO[str] | None, generate: bool, env_file: Path | None) -> None:
     """Add a person. Asks for a password unless told where to find one."""
     password = _password(password_file, generate)
-    with opened(env_file) as (_, metadata):
+    with opened(env_file, make=True) as (settings, metadata):
         Users(metadata).add(name, password)
-    _report(f"Added {name}.", password if generate else None)
+    _report(f"Added {name}, in {place(settings)}.", password if generate else None)
 
 
 @user.command(cls=ServerCommand, epilog=_example("gobi user passwd me --generate"))

@@ -155,6 +155,12 @@ class Metadata(Protocol):
     def secret(self) -> bytes:
         """32 random bytes, made once for the database and the same for every worker: signs sessions."""
 
+    def identity(self) -> str | None:
+        """The number by which the folder of its bodies knows it (store/belonging.py); None before it has one."""
+
+    def identify(self, identity: str, *, replace: bool = False) -> str:
+        """Gives it this number unless it has one; returns the one that it has then. `replace`: in any case."""
+
     def moving(self) -> Moving:
         """Its part in a move to another database. While that goes on, whatever writes raises Unavailable."""
 

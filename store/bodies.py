@@ -22,8 +22,9 @@ from typing import BinaryIO
 
 from store import healing
 from store.base import Received
-from store.bodies_aside import FORSAKEN, TRASH, bring_back, place, quarantine
+from store.bodies_aside import FORSAKEN, TRASH, bring_back, make_folder, place, quarantine
 from store.bodies_incoming import DiskIncoming, remove, translated
+from store.bodies_mark import Presence
 from store.bodies_verify import Verified, damaged
 from store.errors import BodyMissing, Unavailable
 from store.flush import flush_files
@@ -43,9 +44,14 @@ _TRIES = 3
 
 
 class DiskBodies:
-    """Implements base.Bodies under `root`, which it makes where it is missing."""
+    """Implements base.Bodies under `root`.
 
-    def __init__(self, root: Path) -> None:
+    `make`: makes that folder where it is missing. Later on it never does: one that vanishes, with its disk perhaps, is
+    waited for. `identity`: what the folder's mark says (store/bodies_mark.py), where it has one; another folder in its
+    place is none.
+    """
+
+    def __init__(self, root: Path, *, make: bool = True, identity: str | None = None) -> None:
         self._root = os.fspath(root)
         self._temporary = os.path.join(self._root, "tmp")
         self._known_folders: set[str] = set()
@@ -53,18 +59,23 @@ class DiskBodies:
         self._prefix = secrets.token_hex(8)
         self._count = itertools.count()
         self._verified = Verified(self._put_aside)
+        self._presence = Presence(self._root, identity)
         with translated():
-            if not os.path.isdir(self._temporary):
-                _make_folders(self._root, self._temporary)
+            if make and not os.path.isdir(self._temporary):
+                os.makedirs(self._root, mode=0o700, exist_ok=True)
+                make_folder(self._root, self._temporary)
                 flush_files([self._root, os.path.dirname(os.path.abspath(self._root))], on=self._root)
 
     def receive(self, limit: int | None = None) -> DiskIncoming:
+        with translated():
+            self._presence.check()
         return DiskIncoming(f"{self._temporary}/{self._prefix}-{next(self._count)}", limit)
 
     def keep(self, vault_id: str, received: Sequence[Received]) -> set[str]:
         new: set[str] = set()
         try:
             with translated():
+                self._presence.check()
                 self._keep(vault_id, received, new)
         except BaseException:
             self.discard(received)
@@ -89,6 +100,7 @@ class DiskBodies:
     def reuse(self, vault_id: str, wanted: Iterable[tuple[str, int]]) -> dict[str, bool]:
         found: dict[str, bool] = {}
         with translated():
+            self._presence.check()
             for digest, size in wanted:
                 # Touched before anything else: from now on the collector sees that it is young.
                 if digest not in found and self._touch(vault_id, digest) == size:
@@ -135,6 +147,7 @@ class DiskBodies:
     def counted(self, vault_id: str, wanted: Iterable[tuple[str, int]]) -> set[str]:
         found: set[str] = set()
         with translated():
+            self._presence.check()
             for digest, size in wanted:
                 _, path = self._place(vault_id, digest)
                 there = _stat(path)
@@ -154,6 +167,10 @@ class DiskBodies:
                     lost[digest] = there.st_size if there is not None else None
             except OSError:
                 pass  # a disk that does not say: it is not known to be lost
+        try:
+            self._presence.check()
+        except (OSError, Unavailable):
+            return {}  # all of them are away, for now
         return lost
 
     def open(self, vault_id: str, hash: str) -> BinaryIO:
@@ -178,11 +195,12 @@ class DiskBodies:
                 raise
 
     def _open_again(self, vault_id: str, digest: str, path: str) -> FileIO:
-        """Raises BodyMissing, OSError."""
+        """Raises BodyMissing, Unavailable, OSError."""
         try:
             bring_back(self._root, vault_id, digest, referenced=True)
             return open(path, "rb", buffering=0)
         except FileNotFoundError:
+            self._presence.check()
             healing.note_lost(self._root, vault_id, [digest])
             raise BodyMissing(
                 f"the server has lost the body {digest[:12]}…: a client that has the file brings it back with its next "
@@ -225,6 +243,8 @@ class DiskBodies:
     def sweep(self) -> None:
         """Removes what uploads left behind that were cut off by a crash."""
         oldest = time.time() - LEFTOVER_S
+        with translated():
+            self._presence.check()
         with translated(), os.scandir(self._temporary) as entries:
             for entry in entries:
                 there = _stat(entry.path)  # None: another worker's, finished meanwhile
@@ -239,20 +259,8 @@ class DiskBodies:
         """Makes the folder of a hash; returns the folders whose new entries have to be flushed."""
         if folder in self._known_folders:
             return set()
-        vault_folder = os.path.dirname(folder)
-        _make_folders(vault_folder, folder)
-        return {vault_folder, self._root}
-
-
-def _make_folders(outer: str, inner: str) -> None:
-    """Both for nobody else to look into; above them folders of the usual kind."""
-    try:
-        os.mkdir(inner, mode=0o700)
-    except FileExistsError:
-        pass
-    except FileNotFoundError:
-        os.makedirs(outer, mode=0o700, exist_ok=True)
-        _make_folders(outer, inner)
+        make_folder(self._root, folder)
+        return {os.path.dirname(folder), self._root}
 
 
 def _name(received: Received, path: str) -> bool:

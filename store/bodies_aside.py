@@ -47,7 +47,7 @@ def put_into_trash(root: str, vault_id: str, digest: str, youngest: float, *, ma
     being trashed.
     """
     path, trashed = place(root, vault_id, digest), trash_place(root, vault_id, digest)
-    make_folder(os.path.dirname(trashed))
+    make_folder(root, os.path.dirname(trashed))
     try:
         if os.stat(path).st_mtime > youngest:
             return False
@@ -67,7 +67,7 @@ def quarantine(root: str, vault_id: str, digest: str, inode: int) -> bool:
     """
     path = place(root, vault_id, digest)
     kept = place(f"{root}/{QUARANTINE}", vault_id, digest)
-    make_folder(os.path.dirname(kept))
+    make_folder(root, os.path.dirname(kept))
     if os.path.lexists(kept):
         kept += f".{secrets.token_hex(4)}"
     try:
@@ -82,8 +82,19 @@ def quarantine(root: str, vault_id: str, digest: str, inode: int) -> bool:
     return True
 
 
-def make_folder(path: str) -> None:
-    os.makedirs(path, mode=0o700, exist_ok=True)
+def make_folder(root: str, path: str) -> None:
+    """With what is missing between it and `root`, for nobody else to look into. Raises OSError; FileNotFoundError where
+    `root` is missing: a disk that is away is not to be made anew where it was mounted."""
+    try:
+        os.mkdir(path, mode=0o700)
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        outer = os.path.dirname(path)
+        if len(outer) <= len(root):
+            raise
+        make_folder(root, outer)
+        make_folder(root, path)
 
 
 def unlink(path: str) -> None:

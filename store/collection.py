@@ -77,6 +77,9 @@ class Collector:
         `force`: work although the time is doubtful, where the database has none of its own. Raises WrongClock,
         Misconfigured, InUse, Unavailable.
         """
+        if self._dry and not os.path.isdir(self._root):
+            yield "", Collected()  # no server has started yet, and whoever only looks makes nothing
+            return
         with translated(), collecting(self._root):
             with removing(self._root):
                 pass  # rather now than with half of it done

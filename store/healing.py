@@ -12,6 +12,7 @@ import random
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 
+from store.bodies_aside import make_folder
 from sync.model import HASH
 
 LOST = "lost"
@@ -23,7 +24,7 @@ def note_lost(root: str, vault_id: str, hashes: Iterable[str]) -> None:
     """`root`: the folder of all bodies. Raises nothing: whoever misses a body has something else to tell."""
     with suppress(OSError):
         folder = _folder(root, vault_id)
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        make_folder(root, folder)
         for digest in hashes:
             os.close(os.open(f"{folder}/{digest}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 

@@ -99,7 +99,10 @@ def migrate(source: Metadata, target: Target, *, replace: bool = False, tell: Te
     arriving = Move(leaving.id, "arriving", ARRIVING)
     try:
         here.mark(before, leaving)
-        moved = copy(source, target.open(there, arriving), tell)
+        database = target.open(there, arriving)
+        moved = copy(source, database, tell)
+        if (identity := source.identity()) is not None:
+            database.identify(identity, replace=True)  # the bodies stay, and are marked with it
         if here.state() != leaving:
             raise overtaken()  # given up, on another host: what was copied may be out of date
     except BaseException:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from bson import Int64
-from pymongo import MongoClient, ReadPreference, WriteConcern
+from pymongo import MongoClient, ReadPreference, ReturnDocument, WriteConcern
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 from pymongo.read_concern import ReadConcern
@@ -30,7 +30,7 @@ from store.mongo_aging import MongoAging
 from store.mongo_documents import Document, key_of, members_document, vault_document, vault_of, version_of
 from store.mongo_errors import translated
 from store.mongo_folders import folder
-from store.mongo_moving import MongoMoving
+from store.mongo_moving import IDENTITY, MongoMoving
 from store.mongo_schema import Mongo, upgrade
 from store.mongo_transaction import MongoTransaction
 from store.moving import Moving, check_writable
@@ -97,6 +97,20 @@ class MongoMetadata:
         if found is None:
             raise Unavailable("the database is not gobi's yet: `gobi serve` prepares it")
         return bytes(found["value"])
+
+    def identity(self) -> str | None:
+        with translated():
+            found = self._db["meta"].find_one({"_id": IDENTITY})
+        return str(found["value"]) if found else None
+
+    def identify(self, identity: str, *, replace: bool = False) -> str:
+        change = {"$set" if replace else "$setOnInsert": {"value": identity}}
+        with translated():
+            found = self._db["meta"].find_one_and_update(
+                {"_id": IDENTITY}, change, upsert=True, return_document=ReturnDocument.AFTER
+            )
+        assert found is not None, "it was made where it was missing"
+        return str(found["value"])
 
     def moving(self) -> Moving:
         return MongoMoving(self._client, self._db)

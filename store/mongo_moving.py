@@ -32,6 +32,8 @@ PATIENCE_S = 60
 # Removing a million versions is one command.
 CLEARING_S = 900
 
+# In `meta`: what Metadata.identity tells.
+IDENTITY = "identity"
 # Vaults first: without them nobody reads the rest.
 _CONTENTS = ("vaults", "users", "invitations", "versions", "conflicts")
 
@@ -87,6 +89,7 @@ class MongoMoving:
         with _patiently(CLEARING_S):
             for name in _CONTENTS:
                 self._db[name].delete_many({})
+            self._db["meta"].delete_one({"_id": IDENTITY})
 
     def take_versions(self, vault_id: str, versions: Sequence[Version]) -> None:
         self._insert("versions", [version_document(key_of(vault_id), one) for one in versions])

@@ -85,7 +85,8 @@ class Moving(Protocol):
     # -- taking in, while the state is `arriving`
 
     def clear(self) -> None:
-        """Removes everybody, all vaults and all logs. Readers lose sight of a vault before its log is touched."""
+        """Removes everybody, all vaults, all logs, and its identity. Readers lose sight of a vault before its log is
+        touched."""
 
     def take_versions(self, vault_id: str, versions: Sequence[Version]) -> None:
         """Adds these to the log as they are. Nobody sees them before the vault is there."""

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from store import backup_contents, backup_format, healing, migration
+from store import backup_contents, backup_format, belonging, healing, migration
 from store.backup_folder import BackupFolder, translated
 from store.base import Metadata, Vault
 from store.bodies import DiskBodies
@@ -99,6 +99,7 @@ def restore(
         moved = migration.copy(backup_contents.Contents(file, there, stored), metadata, lambda *_: None)
         if moving.state() != mark:
             raise _overtaken()
+        belonging.adopt(metadata, os.fspath(root))  # whatever database they belonged to before
         moving.mark(mark, None)
     except BaseException:
         with suppress(StoreError):

@@ -12,10 +12,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
+from urllib.parse import quote
 
 from store import sqlite_log as log
 from store import sqlite_people as people
@@ -45,12 +46,18 @@ def _now_us() -> int:
 class SqliteMetadata:
     """Implements base.Metadata.
 
-    `now` gives microseconds since 1970; `offload` keeps statements off the event loop. Raises Unavailable where the
-    file cannot be opened or is of a newer schema.
+    `now` gives microseconds since 1970; `offload` keeps statements off the event loop. `prepare`: makes the file where
+    it is missing, and brings it to this schema; without that it is opened when it is first used. Raises Unavailable
+    where the file cannot be opened, Misconfigured where it is of a newer schema.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, now: Callable[[], int] = _now_us, offload: Offload = inline
+        self,
+        path: str | os.PathLike[str],
+        *,
+        now: Callable[[], int] = _now_us,
+        offload: Offload = inline,
+        prepare: bool = True,
     ) -> None:
         self._path = os.fspath(path)
         self._now = now
@@ -58,14 +65,23 @@ class SqliteMetadata:
         self._idle: deque[sqlite3.Connection] = deque()
         # Taken before the hand-over to a thread: SQLite's own waiting for a writer is a sleep in a loop.
         self._writing = threading.Lock()
-        with self._connection() as db:
-            upgrade(db)
+        if prepare:
+            with translated():
+                self._idle.append(self._connect("rwc"))
+            with self._connection() as db:
+                upgrade(db)
+        else:
+            # Whoever wants to put another file in its place sees from now on that it is in use.
+            with suppress(StoreError), self._connection():
+                pass
 
     # -- connections
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, mode: str = "rw") -> sqlite3.Connection:
+        """Later on the file is never made: where its disk went away, an empty one would come in its place."""
         # Each connection serves one call at a time, in whatever thread runs it.
-        db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000)
+        address = f"file:{quote(self._path)}?mode={mode}"
+        db = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000)
         try:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
@@ -139,6 +155,19 @@ class SqliteMetadata:
         row = self._read(lambda db: db.execute("SELECT value FROM meta WHERE key = 'secret'").fetchone())
         secret: bytes = row[0]
         return secret
+
+    def identity(self) -> str | None:
+        row = self._read(lambda db: db.execute("SELECT value FROM meta WHERE key = 'identity'").fetchone())
+        return row[0] if row else None
+
+    def identify(self, identity: str, *, replace: bool = False) -> str:
+        def give(db: sqlite3.Connection) -> str:
+            how = "REPLACE" if replace else "IGNORE"
+            db.execute(f"INSERT OR {how} INTO meta VALUES ('identity', ?)", (identity,))
+            given: str = db.execute("SELECT value FROM meta WHERE key = 'identity'").fetchone()[0]
+            return given
+
+        return self._write_anyway(give)
 
     def moving(self) -> Moving:
         return SqliteMoving(self._read, self._write_anyway)

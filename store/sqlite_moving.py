@@ -65,6 +65,7 @@ class SqliteMoving:
         def remove(db: sqlite3.Connection) -> None:
             for table in _CONTENTS:
                 db.execute(f"DELETE FROM {table}")
+            db.execute("DELETE FROM meta WHERE key = 'identity'")
 
         self._write(remove)
 

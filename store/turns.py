@@ -10,14 +10,15 @@ from pathlib import Path
 
 
 class Turns:
-    """Turns by name. `folder` is made where it is missing. Names have to be fit for files: users' are."""
+    """Turns by name. `folder` is made where it is missing, but not what it lies in. Names have to be fit for files:
+    users' are."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def take(self, name: str) -> Callable[[], None] | None:
         """What ends the turn, or None where somebody else has it. Raises OSError."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, exist_ok=True)
         descriptor = os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -230,8 +230,8 @@ def fill(metadata: Metadata) -> None:
 @pytest.fixture
 def half_moved(server: GobiServer, proxy: MongoProxy) -> Iterator[subprocess.Popen[str]]:
     """A move to MongoDB in its middle, two commands a second; the server runs."""
-    fill(file_of(server))
     server.start()
+    fill(file_of(server))
     process = subprocess.Popen(
         [GOBI, "migrate", "--to", proxy.uri],
         env=server.environment(),

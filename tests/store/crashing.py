@@ -130,8 +130,8 @@ class WatchedMetadata(SqliteMetadata):
 
     disk: Disk | None = None
 
-    def _connect(self) -> sqlite3.Connection:
-        db = super()._connect()
+    def _connect(self, mode: str = "rw") -> sqlite3.Connection:
+        db = super()._connect(mode)
         db.set_trace_callback(lambda sql: self.disk.point("sql", sql.split()[0]) if self.disk else None)
         return db
 

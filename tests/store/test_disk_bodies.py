@@ -5,13 +5,16 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import shutil
 import stat
 from pathlib import Path
 
 import pytest
 
-from store import flush
+from store import flush, healing
 from store.bodies import LEFTOVER_S, DiskBodies
+from store.bodies_aside import put_into_trash
+from store.bodies_mark import write
 from store.errors import BodyMissing, DiskFull, Stale, Unavailable
 from store.flush import FEW, flush_files
 from tests.store.world import World, sha256
@@ -297,3 +300,84 @@ def test_a_new_store_flushes_the_folder_that_holds_it(tmp_path: Path, flushed: l
     assert sorted(flushed) == [str(tmp_path), str(tmp_path / "bodies")]
     DiskBodies(tmp_path / "bodies")
     assert len(flushed) == 2
+
+
+# -- the folder vanishes
+
+
+@pytest.fixture
+def marked(tmp_path: Path) -> DiskBodies:
+    """As a server opens it: the folder has a mark, and the body `body`."""
+    DiskBodies(tmp_path / "bodies")
+    write(str(tmp_path / "bodies"), "a" * 32, replace=False)
+    bodies = DiskBodies(tmp_path / "bodies", make=False, identity="a" * 32)
+    keep(bodies, b"body")
+    return bodies
+
+
+def unmounted(tmp_path: Path, there: str) -> None:
+    """The disk went away; `there` says what is in its place."""
+    (tmp_path / "bodies").rename(tmp_path / "away")
+    if there != "nothing":
+        (tmp_path / "bodies").mkdir()
+    if there in ("what another start made", "another's"):
+        (tmp_path / "bodies" / "tmp").mkdir()
+    if there == "another's":
+        write(str(tmp_path / "bodies"), "b" * 32, replace=False)
+
+
+@pytest.mark.parametrize("there", ["nothing", "an empty folder", "what another start made", "another's"])
+def test_a_folder_that_vanishes_is_waited_for_and_not_made_anew(marked: DiskBodies, tmp_path: Path, there: str) -> None:
+    arrived = marked.receive()
+    arrived.write(b"more")
+    received = arrived.finish()
+    unmounted(tmp_path, there)
+    before = sorted((tmp_path / "bodies").rglob("*"))
+    digest = sha256(b"body")
+    for act in (
+        lambda: marked.open(VAULT, digest),
+        lambda: marked.receive(),
+        lambda: marked.keep(VAULT, [received]),
+        lambda: marked.reuse(VAULT, [(digest, 4)]),
+        lambda: marked.counted(VAULT, [(digest, 4)]),
+        lambda: marked.check(),
+        lambda: marked.sweep(),
+    ):
+        with pytest.raises(Unavailable, match="mounted"):
+            act()
+    assert marked.missing(VAULT, [(digest, 4)]) == {}
+    assert marked.lost(VAULT) == []
+    assert sorted((tmp_path / "bodies").rglob("*")) == before
+    if there == "nothing":
+        healing.note_lost(str(tmp_path / "bodies"), VAULT, [digest])
+        with pytest.raises(FileNotFoundError):
+            put_into_trash(str(tmp_path / "bodies"), VAULT, digest, 0, mark=True)
+        assert not (tmp_path / "bodies").exists()
+
+
+@pytest.mark.parametrize("there", ["nothing", "an empty folder", "another's"])
+def test_once_the_folder_is_back_everything_goes_on(marked: DiskBodies, tmp_path: Path, there: str) -> None:
+    unmounted(tmp_path, there)
+    with pytest.raises(Unavailable):
+        marked.check()
+    if there != "nothing":
+        shutil.rmtree(tmp_path / "bodies")
+    (tmp_path / "away").rename(tmp_path / "bodies")
+    assert marked.open(VAULT, sha256(b"body")).read() == b"body"
+    keep(marked, b"another")
+    assert not (tmp_path / "bodies" / "lost").exists()
+
+
+def test_a_body_that_is_lost_in_a_folder_that_is_there_is_noted_as_ever(marked: DiskBodies, tmp_path: Path) -> None:
+    place(tmp_path, b"body").unlink()
+    with pytest.raises(BodyMissing):
+        marked.open(VAULT, sha256(b"body"))
+    assert marked.lost(VAULT) == [sha256(b"body")]
+    assert marked.missing(VAULT, [(sha256(b"body"), 4)]) == {sha256(b"body"): None}
+
+
+def test_whoever_comes_while_the_folder_is_away_makes_none(tmp_path: Path) -> None:
+    bodies = DiskBodies(tmp_path / "bodies", make=False, identity="a" * 32)
+    with pytest.raises(Unavailable):
+        bodies.receive()
+    assert not (tmp_path / "bodies").exists()
