@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import encodings
 import os
 import pwd
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +29,8 @@ IDENTITY = "_GOBI_IDENTITY"
 def become_owner(folder: Path) -> None:
     """Run as root, goes on as the owner of `folder`, so that whatever is made there is the server's own.
 
-    Does nothing where the folder is missing or root's.
+    Does nothing where the folder is missing or root's. Raises SettingsError where the owner may not read this program,
+    most of which is imported later.
     """
     if os.geteuid() != 0:
         return
@@ -37,6 +40,7 @@ def become_owner(folder: Path) -> None:
         return
     if there.st_uid == 0:
         return
+    needed = [path for path in (sys.executable, __file__, encodings.__file__, *sys.path) if os.path.exists(path)]
     try:
         owner = pwd.getpwuid(there.st_uid)
         os.initgroups(owner.pw_name, owner.pw_gid)
@@ -45,7 +49,22 @@ def become_owner(folder: Path) -> None:
         os.setgroups([])
         group = there.st_gid
     os.setgid(group)
+    os.seteuid(there.st_uid)
+    closed = next((path for path in needed if not os.access(path, os.R_OK, effective_ids=True)), None)
+    os.seteuid(0)
+    if closed is not None:
+        raise SettingsError(
+            f"run as root, gobi goes on as {user_name(there.st_uid)}, who owns {folder} and may not read {closed}: "
+            "install gobi where everybody may read it (under /opt, say), or run it as that user"
+        )
     os.setuid(there.st_uid)
+
+
+def user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
 
 
 def close_to_others() -> None:

@@ -17,16 +17,19 @@ from pathlib import Path
 from deploy.package.tree import files
 
 HERE = Path(__file__).resolve().parent
+# Not the service's own CacheDirectory=: whoever that belongs to could change what root runs.
+ROOTS = "/var/cache/gobi-root"
 
 
-def write(tree: Path, to: Path, epoch: int) -> None:
-    """`epoch`: when every file in it was made."""
+def write(tree: Path, to: Path, epoch: int, *, roots: str = ROOTS) -> None:
+    """`epoch`: when every file in it was made. `roots`: where it unpacks for root."""
     # One compressed stream of them all: an extension for the next Python is much like that for the last.
     packed = lzma.compress(_tar(tree, epoch))
     unpack = (HERE / "unpack.py").read_bytes()
     build = hashlib.sha256(unpack + packed).hexdigest()[:16]
     with to.open("wb") as file:
-        file.write((HERE / "single.sh").read_bytes().replace(b"@BUILD@", build.encode()))
+        script = (HERE / "single.sh").read_text().replace("@BUILD@", build).replace("@ROOTS@", roots)
+        file.write(script.encode())
         with zipfile.ZipFile(file, "w") as archive:
             for name, content in (("__main__.py", unpack), ("gobi.tar.xz", packed)):
                 archive.writestr(zipfile.ZipInfo(name), content)

@@ -21,8 +21,11 @@ def main(archive: str, target: str) -> None:
         this = f"Python {platform.python_version()} ({EXTENSION_SUFFIXES[0].strip('.')})"
         sys.exit(f"gobi: this file is for Python 3.11 to 3.14 on 64-bit Linux with glibc, x86 or ARM; this is {this}")
     cache = os.path.dirname(target)
+    # What root unpacks is read by whoever root goes on as.
+    mode = 0o755 if os.geteuid() == 0 else 0o700
+    os.umask(0o777 & ~mode)
     try:
-        os.makedirs(cache, mode=0o700, exist_ok=True)
+        os.makedirs(cache, mode=mode, exist_ok=True)
         folder = tempfile.mkdtemp(prefix=".unpacking-", dir=cache)
     except OSError as error:
         sys.exit(f"gobi: cannot unpack into {cache} ({error.strerror}): set XDG_CACHE_HOME to a folder of yours")

@@ -160,11 +160,13 @@ def test_the_data_folder_is_nobody_elses(offline: GobiServer) -> None:
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
 
 
-# Everything is imported first: nobody may be unable to read the Python that these tests run with.
+# Everything is imported first, and not looked at: nobody may be unable to read the Python that these tests run with.
 BECOME = """
+import os
 import sys
 from pathlib import Path
 import store.sqlite
+os.access = lambda *_, **__: True
 from ops.storage import become_owner, open_metadata, prepare_folder
 from ops.settings import Settings
 folder = Path(sys.argv[1])
@@ -182,6 +184,25 @@ def test_run_as_root_a_command_becomes_the_data_folders_owner_first() -> None:
         subprocess.run([sys.executable, "-c", BECOME, data_dir], check=True, cwd=Path(gobi.__file__).parent)
         assert {path.stat().st_uid for path in data_dir.rglob("*")} == {NOBODY.pw_uid}
         assert list(data_dir.iterdir())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize("command", ["user list", "user add me --generate", "doctor", "check", "backup b", "serve"])
+def test_a_program_that_the_data_folders_owner_may_not_read_is_said(tmp_path: Path, command: str) -> None:
+    """In root's own home, say: what is imported later would not be there, in the middle of something."""
+    with tempfile.TemporaryDirectory() as made:
+        os.chown(made, NOBODY.pw_uid, NOBODY.pw_gid)
+        closed = tmp_path / "closed"
+        closed.mkdir(mode=0o700)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("GOBI_")}
+        environment |= {"PYTHONPATH": str(closed), "GOBI_DATA_DIR": made, "GOBI_LISTEN": "127.0.0.1:0"}
+        done = subprocess.run(
+            [GOBI, *command.split()], env=environment, cwd="/", capture_output=True, text=True, timeout=30
+        )
+        assert (done.returncode, done.stdout.count("Traceback"), done.stderr.count("\n")) == (78, 0, 1)
+        assert "nobody" in done.stderr
+        assert "install" in done.stderr
+        assert os.listdir(made) == []
 
 
 def test_a_wrong_setting_is_named_and_exit_78(offline: GobiServer) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -129,7 +131,7 @@ def run_single(program: Path, home: Path, *arguments: str, **variables: str) -> 
 
 def test_the_single_file_unpacks_itself_once_however_many_start_it(small_tree: Path, tmp_path: Path) -> None:
     program, home = tmp_path / "gobi", tmp_path / "home"
-    single.write(small_tree, program, EPOCH)
+    single.write(small_tree, program, EPOCH, roots=str(home / ".cache" / "gobi"))
     with ThreadPoolExecutor() as pool:
         done = list(pool.map(lambda n: run_single(program, home, str(n), "two words"), range(4)))
     assert [(one.stdout, one.stderr) for one in done] == [(f"small {n} two words\n", "") for n in range(4)]
@@ -145,12 +147,32 @@ def test_a_service_unpacks_the_single_file_into_its_own_cache(small_tree: Path, 
 
 
 def test_the_single_file_says_what_to_do_where_it_cannot_unpack(small_tree: Path, tmp_path: Path) -> None:
-    single.write(small_tree, tmp_path / "gobi", EPOCH)
     (tmp_path / "file").touch()
+    single.write(small_tree, tmp_path / "gobi", EPOCH, roots=str(tmp_path / "file" / "gobi"))
     done = run_single(tmp_path / "gobi", tmp_path / "file")
     assert done.returncode == 1
     assert "XDG_CACHE_HOME" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root unpacks for others")
+def test_what_root_unpacks_can_be_read_by_whom_root_goes_on_as(small_tree: Path) -> None:
+    """Also with a closed home, and a umask that closes everything: `sudo gobi user add me`."""
+    with tempfile.TemporaryDirectory() as made:
+        folder, home = Path(made), Path(made) / "home"
+        folder.chmod(0o755)
+        home.mkdir(mode=0o700)
+        single.write(small_tree, folder / "gobi", EPOCH, roots=str(folder / "cache"))
+        before = os.umask(0o077)
+        try:
+            assert run_single(folder / "gobi", home, "root").stdout == "small root\n"
+        finally:
+            os.umask(before)
+        (unpacked,) = (folder / "cache").iterdir()
+        assert not list(home.iterdir())
+        for path in (folder / "cache", unpacked, *unpacked.rglob("*")):
+            assert path.stat().st_mode & 0o044 == 0o044, path
+            assert path.stat().st_mode & 0o022 == 0, path
 
 
 def test_the_same_files_make_the_same_single_file(small_tree: Path, tmp_path: Path) -> None:
