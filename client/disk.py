@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from client import moves
+from client.attributes import Attributes, of_file, of_new_file
 from client.folders import open_folder
 from client.ports import Blocked, Clock, Entry, LocalChange, Stopped
 from client.reading import ReadableFolder, entry_of
@@ -43,6 +44,7 @@ class Disk(ReadableFolder):
             raise Stopped(f"{root} is not connected to a vault ({words(error)}); run gobi connect", 78) from error
         self._staging = Staging(self._state)
         self._trash = Trash(self._state, clock)
+        self._new_files: dict[str, Attributes] = {}  # by folder, until the next flush
         self._replaced = Replaced(self._state, self._trash, clock)
         self._changing = (self._folders, self._staging.folders, self._trash.folders, self._replaced.folders)
 
@@ -90,6 +92,7 @@ class Disk(ReadableFolder):
         except OSError as error:
             raise blocked(error) from error
         self._staging.flushed()
+        self._new_files.clear()
         for folders in self._changing:
             folders.flushed()
             folders.clear()
@@ -114,7 +117,8 @@ class Disk(ReadableFolder):
             replaced = None if expected is None else os.stat(name, dir_fd=folder, follow_symlinks=False)
             if replaced is not None and entry_of(path, replaced) != expected:
                 raise LocalChange(f"{path!r} has changed")
-            self._staging.dress(handle, mtime_us, replaced.st_mode if replaced else None)
+            wanted = of_file(folder, name, replaced) if replaced is not None else self._new_in(above, folder)
+            self._staging.dress(handle, mtime_us, wanted, folder)
             ours = self._staging.entry(handle, path)
             if expected is None:
                 self._put_new(handle, folder, name)
@@ -144,7 +148,7 @@ class Disk(ReadableFolder):
         except OSError as error:
             raise blocked(error) from error
 
-    def rename(self, path: str, to: str, expected: Entry) -> Entry:
+    def rename(self, path: str, to: str, expected: Entry, mtime_us: int | None = None) -> Entry:
         if self.stat(path) != expected:
             raise LocalChange(f"{path!r} has changed")
         try:
@@ -156,6 +160,7 @@ class Disk(ReadableFolder):
                     moves.move_new(target_folder, target, *self._locate(path))
                     raise LocalChange(f"{path!r} is no regular file any more")
                 entry = _entry(to, expected._replace(path=to), target_folder, target)
+                entry = _dated(entry, mtime_us, target_folder, target)
             finally:
                 os.close(target_folder)
         except FileExistsError:
@@ -169,6 +174,12 @@ class Disk(ReadableFolder):
     def release(self) -> tuple[list[str], bool]:
         self._replaced.look_again()
         return self._replaced.report()
+
+    def _new_in(self, path: str, folder: int) -> Attributes:
+        """The attributes of a new file in a folder, looked up once for many."""
+        if path not in self._new_files:
+            self._new_files[path] = of_new_file(folder)
+        return self._new_files[path]
 
     def _put_new(self, handle: str, folder: int, name: str) -> None:
         try:
@@ -258,6 +269,21 @@ def _entry(path: str, ours: Entry, folder: int, name: str) -> Entry:
         if there is not None and there._replace(ctime_ns=ours.ctime_ns) == ours:
             return there  # moving it changed its ctime
     return ours
+
+
+def _dated(entry: Entry, mtime_us: int | None, folder: int, name: str) -> Entry:
+    """Gives that file, and no other one that lies there by now, its modification time."""
+    if mtime_us is None or entry.mtime_ns // 1000 == mtime_us:
+        return entry
+    with suppress(OSError, OverflowError):
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            if entry_of(entry.path, os.fstat(descriptor)) == entry:
+                os.utime(descriptor, ns=(mtime_us * 1000, mtime_us * 1000))
+                return entry_of(entry.path, os.fstat(descriptor)) or entry
+        finally:
+            os.close(descriptor)
+    return entry
 
 
 def _remove_empty_tree(folder: int, name: str) -> bool:

@@ -20,19 +20,43 @@ Piece = list[tuple[Download, list[bytes]]]
 
 
 def pair_renames(work: Work, wanted: Sequence[Download], deletes: Sequence[Action]) -> dict[str, Action]:
-    """Which downloads are files that were only renamed elsewhere: new path → the deletion of the old one."""
-    going: dict[str | None, list[Action]] = defaultdict(list)
-    for old in deletes:
-        if old.path in work.view.entries and work.view.why_unknown(old.path) is None:
-            going[work.hash_of(old.path)].append(old)
+    """Which downloads are files that were only renamed elsewhere: new path → the deletion of the old one.
+
+    The same content, and the same time; or else the same name in another folder; or, touched and renamed, just that.
+    """
+    going = {one.path: one for one in deletes if _is_known(work, one.path)}
     pairs: dict[str, Action] = {}
-    for download in wanted if going else ():
-        candidates = going.get(download.head.hash)
-        if not candidates or download.expected is not None:
-            continue
-        if work.view.entries[candidates[-1].path].mtime_us == download.head.mtime:
-            pairs[download.head.path] = candidates.pop()
+    for likeness in (_time, _name, _content) if going else ():
+        olds: dict[Likeness, list[str]] = defaultdict(list)
+        for path in going:
+            entry = work.view.entries[path]
+            olds[likeness(path, entry.mtime_ns // 1000, entry.size), work.hash_of(path)].append(path)
+        for download in wanted:
+            head = download.head
+            if head.path not in pairs and download.expected is None:
+                found = olds.get((likeness(head.path, head.mtime, head.size), head.hash))
+                if found:
+                    pairs[head.path] = going.pop(found.pop())
     return pairs
+
+
+def _is_known(work: Work, path: str) -> bool:
+    return path in work.view.entries and work.view.why_unknown(path) is None
+
+
+Likeness = tuple[object, str | None]
+
+
+def _time(_: str, mtime_us: int | None, __: int) -> object:
+    return mtime_us
+
+
+def _name(path: str, _: int | None, size: int) -> object:
+    return path.rpartition("/")[2] if size else path
+
+
+def _content(path: str, _: int | None, size: int) -> object:
+    return "" if size else path  # all empty files are alike
 
 
 def copy_what_is_here(work: Work, installer: Installer, wanted: Sequence[Download]) -> list[Download]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import os
 from collections import OrderedDict
+from contextlib import suppress
+
+from client.attributes import owner_of_new
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST = 128
@@ -21,6 +24,15 @@ def split(path: str) -> tuple[str, str]:
     if name in ("", ".", ".."):
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
     return above, name
+
+
+def _make(name: str, parent: int) -> bool:
+    """False where somebody was faster."""
+    try:
+        os.mkdir(name, dir_fd=parent)
+    except FileExistsError:
+        return False
+    return True
 
 
 class Folders:
@@ -51,12 +63,12 @@ class Folders:
         except FileNotFoundError:
             if not make:
                 raise
-            try:
-                os.mkdir(name, dir_fd=parent)
-            except FileExistsError:
-                pass  # somebody was faster
+            made = _make(name, parent)
             self.touched.add(above)
             descriptor = open_folder(name, parent)
+            if made and os.geteuid() == 0:
+                with suppress(OSError):
+                    os.fchown(descriptor, *owner_of_new(os.fstat(parent)))
         if self._exact and not self.holds(parent, name):
             os.close(descriptor)
             raise OSError(errno.EEXIST if make else errno.ENOENT, "a name that differs only in case is in the way")

@@ -80,7 +80,7 @@ class Installer:
         """Renames a file instead of fetching it under its new name; False where that cannot be."""
         seen_ns = self._work.clock.time_ns()
         try:
-            moved = self._work.fs.rename(entry.path, download.head.path, entry)
+            moved = self._work.fs.rename(entry.path, download.head.path, entry, download.head.mtime)
         except (LocalChange, Blocked):
             return False
         self._installed.append((download, moved, seen_ns))

@@ -136,6 +136,8 @@ class FileSystem(Protocol):
     def install(self, handle: str, path: str, mtime_us: int | None, expected: Entry | None, trash: bool) -> Entry:
         """Moves a staged, flushed file to `path`, whose present file must still be `expected` (None: must not exist).
 
+        The new file has the owner, group, permissions and extended attributes of the one it replaces, as far as that
+        may be; with none before it, what the system gives to a new file in that folder.
         With `trash` the replaced file goes to `.gobi/trash/`. Returns the entry of the staged file in its new place,
         whatever lies there by now: what another program has put there is no part of this, and shows as an edit. The
         handle is used up, also where this raises LocalChange or Blocked.
@@ -147,8 +149,8 @@ class FileSystem(Protocol):
         With `trash` it goes to `.gobi/trash/`.
         """
 
-    def rename(self, path: str, to: str, expected: Entry) -> Entry:
-        """Returns the entry of the expected file at `to`, as `install` does.
+    def rename(self, path: str, to: str, expected: Entry, mtime_us: int | None = None) -> Entry:
+        """Moves the file, and gives it the modification time. Returns the entry that it has there, as `install` does.
 
         Removes folders that this leaves empty, too. Raises LocalChange, Blocked (`to` exists).
         """

@@ -6,16 +6,22 @@ A file of the folder never has a name here (client/replaced.py), so whatever is 
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from io import FileIO
 
+from client.attributes import DEFAULT_ACL, Attributes, GroupRefused, give
 from client.folders import Folders
 from client.ports import Entry
 from client.trouble import blocked
 
 FOLDER = "incoming"
+HOLE = 64 * 1024
+"""Bytes: zeros that fill a piece of this size are not written, so that sparse files arrive sparse."""
+
+_ZEROS = bytes(HOLE)
+_PIECE = 1024 * 1024
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -25,11 +31,17 @@ class Staging:
     def __init__(self, state: int) -> None:
         self.folders = Folders(state)
         self._written: set[str] = set()  # not yet durable
+        self._plain = False
 
     @property
     def folder(self) -> int:
         """Good until the next call."""
-        return self.folders.get(FOLDER, make=True)
+        folder = self.folders.get(FOLDER, make=True)
+        if not self._plain:
+            self._plain = True
+            with suppress(OSError, AttributeError):
+                os.removexattr(folder, DEFAULT_ACL)  # that of the folder a file is going to counts
+        return folder
 
     def __len__(self) -> int:
         """How many files are not yet durable."""
@@ -46,9 +58,8 @@ class Staging:
             file = FileIO(os.open(name, _CREATE, 0o666, dir_fd=self.folder), "w")
             with file:
                 for chunk in chunks:
-                    left = memoryview(chunk)
-                    while left:
-                        left = left[file.write(left) :]
+                    _write(file, chunk)
+                file.truncate()  # where it ends with a hole
         except BaseException as error:
             self.remove(name)
             if isinstance(error, OSError):
@@ -57,15 +68,40 @@ class Staging:
         self._written.add(name)
         return name
 
-    def dress(self, name: str, mtime_us: int | None, mode: int | None) -> None:
-        """Gives the file a modification time and permissions, as far as the disk can hold them."""
-        try:
-            if mode is not None:
-                os.chmod(name, stat.S_IMODE(mode) & 0o777, dir_fd=self.folder)
-            if mtime_us is not None:
+    def dress(self, name: str, mtime_us: int | None, attributes: Attributes, folder: int) -> None:
+        """Gives the file what it is to have in `folder`, as far as that may be."""
+        with suppress(OSError, OverflowError):  # a courtesy; what counts is looked at again once the file is there
+            self._give(name, attributes, folder)
+        if mtime_us is not None:
+            with suppress(OSError, OverflowError):
                 os.utime(name, ns=(mtime_us * 1000, mtime_us * 1000), dir_fd=self.folder)
-        except (OSError, OverflowError):
-            pass  # both are a courtesy; what counts is looked at again once the file is in its place
+
+    def _give(self, name: str, attributes: Attributes, folder: int) -> None:
+        status = os.stat(name, dir_fd=self.folder, follow_symlinks=False)
+        if attributes == (status.st_uid, status.st_gid, None, {}):
+            return
+        descriptor = os.open(name, _READ, dir_fd=self.folder)
+        try:
+            give(descriptor, attributes)
+        except GroupRefused:
+            if os.fstat(folder).st_gid == attributes.group:
+                self._make_anew_in(folder, name, descriptor, attributes)
+        finally:
+            os.close(descriptor)
+
+    def _make_anew_in(self, folder: int, name: str, source: int, attributes: Attributes) -> None:
+        """A file that is made in a folder with the setgid bit has that folder's group, whoever makes it."""
+        copy = os.open(".", os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666, dir_fd=folder)
+        try:
+            give(copy, attributes)
+            copy_bytes(source, copy)
+            new = self.new_name()
+            os.link(f"/proc/self/fd/{copy}", new, dst_dir_fd=self.folder, follow_symlinks=True)
+            os.rename(new, name, src_dir_fd=self.folder, dst_dir_fd=self.folder)
+        except GroupRefused:
+            pass
+        finally:
+            os.close(copy)
 
     def entry(self, name: str, path: str) -> Entry:
         """What the file at `path` will show once this one is there, but for its ctime."""
@@ -97,3 +133,32 @@ class Staging:
 
     def flushed(self) -> None:
         self._written.clear()
+
+
+def copy_bytes(source: int, target: int) -> None:
+    """Copies an open file into an empty one, durably. Raises OSError."""
+    with open(os.dup(source), "rb") as reading:
+        reading.seek(0)
+        with FileIO(os.dup(target), "w") as writing:
+            while piece := reading.read(_PIECE):
+                _write(writing, piece)
+            writing.truncate()
+    os.fsync(target)
+
+
+def _write(file: FileIO, data: bytes) -> None:
+    """All of it, but for the zeros between."""
+    if len(data) < HOLE or b"\0" * HOLE not in data:
+        _write_all(file, memoryview(data))
+        return
+    for start in range(0, len(data), HOLE):
+        piece = memoryview(data)[start : start + HOLE]
+        if piece == _ZEROS:
+            file.seek(HOLE, os.SEEK_CUR)
+        else:
+            _write_all(file, piece)
+
+
+def _write_all(file: FileIO, left: memoryview) -> None:
+    while left:
+        left = left[file.write(left) :]

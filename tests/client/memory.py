@@ -177,7 +177,7 @@ class MemoryFileSystem:
             self.trash.append((path, old.data))
         del self.files[path]
 
-    def rename(self, path: str, to: str, expected: Entry) -> Entry:
+    def rename(self, path: str, to: str, expected: Entry, mtime_us: int | None = None) -> Entry:
         self.meddle("rename", path)
         old = self.files.get(path)
         if old is None or old.entry(path) != expected:
@@ -186,7 +186,8 @@ class MemoryFileSystem:
             raise Blocked(f"{to!r} exists")
         self._check_place(to)
         del self.files[path]
-        self.files[to] = replace(old, ctime_ns=self._ctime())
+        mtime_ns = old.mtime_ns if mtime_us in (None, old.mtime_ns // 1000) else mtime_us * 1000
+        self.files[to] = replace(old, mtime_ns=mtime_ns, ctime_ns=self._ctime())
         return self.files[to].entry(to)
 
     def release(self) -> tuple[list[str], bool]:
