@@ -65,10 +65,12 @@ def create_app(
     bus: Bus | None = None,
     offload: Offload | None = None,
     clock: Callable[[], float] = time.monotonic,
+    certificate_expires: float | None = None,
 ) -> Application:
     """The WSGI application, on the backends that the settings name unless others are given.
 
     `offload` runs what blocks; without one it runs where it is called. `clock` gives seconds that only go forward.
+    `certificate_expires`: when, in seconds since 1970, where gobi does https itself.
 
     Raises store.errors.Unavailable where the database cannot be opened.
     """
@@ -115,6 +117,7 @@ def create_app(
         sweep_s=settings.sweep_s,
         ping_s=settings.ping_s,
         metrics_token=settings.metrics_token,
+        certificate_expires=certificate_expires,
         clock=clock,
     )
     return handlers.create_app(services, options)
@@ -124,6 +127,7 @@ def get_app() -> Application:
     """What gunicorn calls in each worker: the settings are in the environment; pool and bus are made after the fork."""
     import atexit
 
+    from ops import tls
     from ops.settings import parse
     from ops.storage import IDENTITY, open_bodies, open_bus
     from store.offload import ThreadPoolOffload
@@ -133,7 +137,14 @@ def get_app() -> Application:
     atexit.register(bus.close)  # a worker that is stopped still tells the others of its last commits
     # A worker that comes while the disk is away makes nothing in its place.
     bodies = open_bodies(settings, identity=os.environ.get(IDENTITY))
-    return create_app(settings, bodies=bodies, bus=bus, offload=ThreadPoolOffload())
+    certificate = tls.serving.current
+    return create_app(
+        settings,
+        bodies=bodies,
+        bus=bus,
+        offload=ThreadPoolOffload(),
+        certificate_expires=certificate.expires if certificate else None,
+    )
 
 
 # -- the command line

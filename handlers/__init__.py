@@ -73,8 +73,8 @@ class Options:
     """`quota` in bytes a vault, 0 for none; `stall_s`: how long a client may stand still in the middle of a request.
 
     `workers`: how many processes like this one share the work. `sweep_s`: how often lost notices are looked for;
-    `ping_s`: how often live sockets are pinged. `metrics_token`: who may read /metrics from elsewhere. `clock` gives
-    seconds that only go forward.
+    `ping_s`: how often live sockets are pinged. `metrics_token`: who may read /metrics from elsewhere.
+    `certificate_expires`: seconds since 1970, where gobi does https itself. `clock` gives seconds that only go forward.
     """
 
     quota: int = 0
@@ -85,6 +85,7 @@ class Options:
     sweep_s: float = 30
     ping_s: float = 30
     metrics_token: str | None = None
+    certificate_expires: float | None = None
     clock: Callable[[], float] = time.monotonic
 
 
@@ -116,6 +117,7 @@ def create_app(services: Services, options: Options) -> Application:
         token=options.metrics_token,
         trusted_proxies=options.trusted_proxies,
         clock=options.clock,
+        certificate_expires=options.certificate_expires,
     )
     invite = invitations.Invitations(s.registry, s.invitations, s.offload, options.public_url)
     redeem = invitations.Redeem(s.invitations, throttle, s.offload, options.trusted_proxies)

@@ -46,7 +46,8 @@ COLLECTION: tuple[tuple[str, str, Callable[[Collected], float]], ...] = (
 
 
 class Metrics:
-    """/metrics. `token`: whose bearer may read it from anywhere; None: only this machine may."""
+    """/metrics. `token`: whose bearer may read it from anywhere; None: only this machine may. `certificate_expires`: in
+    seconds since 1970; None where gobi does no https."""
 
     def __init__(
         self,
@@ -57,7 +58,9 @@ class Metrics:
         token: str | None,
         trusted_proxies: Sequence[Network],
         clock: Callable[[], float],
+        certificate_expires: float | None = None,
     ) -> None:
+        self._expires = certificate_expires
         self._measures = measures
         self._metadata = metadata
         self._offload = offload
@@ -74,7 +77,7 @@ class Metrics:
         self._measures.look()
         resp.content_type = CONTENT_TYPE
         vaults = self._known_vaults()
-        resp.data = self._offload(self._measures.text, Looked(vaults, _memory(), self._collected))
+        resp.data = self._offload(self._measures.text, Looked(vaults, _memory(), self._collected, self._expires))
 
     def _has_token(self, req: falcon.Request) -> bool:
         scheme, _, given = (req.get_header("Authorization") or "").partition(" ")
@@ -115,7 +118,14 @@ class Routes:
 class Looked:
     """A collector of what is looked up when it is asked for."""
 
-    def __init__(self, vaults: Sequence[Vault], memory: dict[str, int], collected: Collected | None = None) -> None:
+    def __init__(
+        self,
+        vaults: Sequence[Vault],
+        memory: dict[str, int],
+        collected: Collected | None = None,
+        certificate_expires: float | None = None,
+    ) -> None:
+        self._expires = certificate_expires
         self._vaults = vaults
         self._memory = memory
         self._collected = collected
@@ -133,6 +143,12 @@ class Looked:
             if self._collected is not None:
                 family.add_metric([], number(self._collected))
             yield family
+        family = GaugeMetricFamily(
+            "gobi_certificate_expiry_timestamp_seconds", "When the certificate for https expires."
+        )
+        if self._expires is not None:
+            family.add_metric([], self._expires)
+        yield family
         family = GaugeMetricFamily("gobi_memory_bytes", "PSS: what is shared counts once.", labels=["process"])
         for process, amount in self._memory.items():
             family.add_metric([process], amount)

@@ -10,12 +10,11 @@ import os
 import ssl
 import sys
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-from ops import logs
+from ops import logs, tls
 from ops.metrics_folder import MetricsFolder
-from ops.settings import parse
+from ops.settings import SettingsError, parse
 from ops.systemd import Systemd
 from sync.addresses import in_both_forms
 
@@ -52,21 +51,28 @@ logconfig_dict = logs.configuration(
 if _settings.tls_cert is not None:
     certfile = str(_settings.tls_cert)
     keyfile = str(_settings.tls_key)
+    try:
+        tls.serving.take(_settings)
+    except SettingsError as error:  # `gobi serve` had a look a moment ago
+        sys.stderr.write(f"gobi: {error}\n")
+        sys.exit(error.exit_code)
 
 
-def ssl_context(_config: Any, default_factory: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-    """TLS 1.2 or later. The handshake is left to ops.worker, which gives it a deadline."""
-    context = default_factory()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    wrap_later: Any = partial(context.wrap_socket, do_handshake_on_connect=False)
-    context.wrap_socket = wrap_later  # type: ignore[method-assign]
-    return context
+def ssl_context(_config: Any, _default_factory: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    """In a worker: what the master holds. The files may be others by now, and unfit."""
+    return tls.serving.context()
+
+
+def on_reload(_server: Any) -> None:
+    """In the master, before it makes new workers."""
+    tls.serving.take_again(_settings)
 
 
 def when_ready(server: Any) -> None:
     """Tells whoever started it where it listens."""
     if _systemd is not None:
         _systemd.attach(server)
+    tls.serving.attach(server)
     for listener in server.LISTENERS:
         logging.getLogger("gobi.start").info("gobi is listening on %s", listener)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import resource
 import socket
-import ssl
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import NoReturn
 
 import click
 
+from ops import tls
 from ops.commands import ServerCommand, env_file_option
 from ops.settings import PREFIX, Settings, SettingsError, gather, parse, unknown
 from ops.storage import (
@@ -43,7 +43,7 @@ def serve(env_file: Path | None) -> None:
         click.echo(f"gobi: {name} is no setting and is ignored; is it spelled right?", err=True)
     become_owner(settings.data_dir)
     close_to_others()
-    check_tls(settings)
+    tls.load(settings)
     if not hands_over_sockets(os.environ):
         _check_address(settings.listen)
     open_bus(settings).close()
@@ -64,19 +64,6 @@ def prepare(settings: Settings) -> str:
         prepare_folder(settings.data_dir)
         open_bodies(settings, make=True).sweep()
         return belonging.bind(metadata, root)
-
-
-def check_tls(settings: Settings) -> None:
-    if settings.tls_cert is None or settings.tls_key is None:
-        return
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key, lambda: b"")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-        raise SettingsError(
-            f"GOBI_TLS_CERT and GOBI_TLS_KEY: cannot use {settings.tls_cert} with {settings.tls_key} ({reason}): name "
-            "a certificate and its key, in PEM, without a password, that this user may read"
-        ) from None
 
 
 def _check_address(listen: str) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
-from ops.serve import check_tls
+from ops import tls as certificates
 from ops.settings import SECRETS, SYSTEM_FILE, Settings, SettingsError, gather, names, parse, unknown
 from store.findings import Finding, ok, warning, wrong
 
@@ -37,14 +38,13 @@ def check(
 
 def tls(settings: Settings) -> Iterator[Finding]:
     """To be asked as the user who runs the server: it has to read the key."""
-    if settings.tls_cert is None:
-        return
     try:
-        check_tls(settings)
+        certificate = certificates.load(settings)
     except SettingsError as error:
         yield _wrong(error)
     else:
-        yield ok("https", f"with {settings.tls_cert}")
+        if certificate is not None:
+            yield certificate.finding(time.time())
 
 
 def _parse(variables: Mapping[str, str]) -> tuple[Settings | None, list[Finding]]:
