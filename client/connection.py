@@ -16,6 +16,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from typing import TYPE_CHECKING, NamedTuple, TypedDict, cast
 from urllib.parse import urlsplit
 
+from client.answers import is_not_gobis, not_gobis
 from client.ports import ServerAway, ServerRefused, SlowDown
 from sync.model import Json
 
@@ -28,10 +29,15 @@ CONNECT_TIMEOUT = 10.0  # seconds
 # Seconds without a byte. A server that makes 256 MiB durable on an SD card is silent for a while.
 TIMEOUT = 120.0
 UNHEARD = 30.0  # seconds without the other machine's acknowledging what was sent: it is not there, or the way is cut
-PATIENCE = 30.0  # seconds that one request may spend on a server that asks to come back later
-DEFAULT_WAIT = 2.0  # where it does not say when
+PATIENCE = 30.0  # seconds spent in a row on a server that asks to come back later; then each request asks it once
+# Bytes of a request's body above which it is not sent again just because a proxy says that something took too long: it
+# would say so again, and the server may have all of it.
+REPEATED = 1024 * 1024
+DEFAULT_WAIT = 2.0  # where it does not say when; then twice as long each time
 
-_BUSY = (429, 502, 503, 504)
+# What passes, whoever says so: a server that starts or is busy, a proxy that cannot reach it (520 to 530 are
+# Cloudflare's), a request that took too long.
+_BUSY = frozenset({408, 425, 429, 499, 502, 503, 504, *range(520, 528), 530})
 _USER_TIMEOUT: int | None = getattr(socket_module, "TCP_USER_TIMEOUT", None)  # Linux
 
 
@@ -85,6 +91,7 @@ class Connection:
         self._timeout = timeout
         self._patience = patience
         self.sleep = sleep
+        self._slept = 0.0  # waiting for a busy server, since it last was not
         self._http: HTTPConnection | None = None
         self._response: HTTPResponse | None = None
 
@@ -128,19 +135,23 @@ class Connection:
 
         `target` begins with "/v1" and is percent-encoded. Raises ServerAway (SlowDown after a 429), ServerRefused.
         """
-        waited = 0.0
+        unasked = DEFAULT_WAIT
         while True:
             response = self._exchange(method, target, body, headers or {})
             if response.status not in _BUSY:
                 break
             wait = _retry_after(response)
-            refused = self._refusal(response)
-            waited += wait
-            if waited > self._patience:
+            refused = self._refusal(response, body)
+            if wait is None:
+                wait, unasked = unasked, unasked * 2
+            self._slept += wait
+            large = is_not_gobis(refused) and body is not None and body.length > REPEATED
+            if self._slept > self._patience or large:
                 raise _away(refused, wait)
             self.sleep(wait)
+        self._slept = 0.0
         if not 200 <= response.status < 300:
-            raise self._refusal(response)
+            raise self._refusal(response, body)
         return response
 
     @contextmanager
@@ -150,7 +161,7 @@ class Connection:
             yield
         except (OSError, HTTPException) as error:
             self.close()
-            raise self._unreachable(error) from error
+            raise self._unreachable(error, on_the_way=True) from error
 
     def _exchange(self, method: str, target: str, body: Body | None, headers: dict[str, str]) -> HTTPResponse:
         if self._response is not None and not self._response.isclosed():
@@ -163,11 +174,11 @@ class Connection:
         except (OSError, HTTPException) as error:
             # A server closes idle connections whenever it likes: no answer on an old one means "connect again".
             if not reused:
-                raise self._unreachable(error) from error
+                raise self._unreachable(error, on_the_way=True) from error
         try:
             return self._once(method, target, body, headers)
         except (OSError, HTTPException) as error:
-            raise self._unreachable(error) from error
+            raise self._unreachable(error, on_the_way=True) from error
 
     def _once(self, method: str, target: str, body: Body | None, headers: dict[str, str]) -> HTTPResponse:
         http = self._connected()
@@ -191,7 +202,11 @@ class Connection:
         if self._http is None:
             self._http = self._made()
         if self._http.sock is None:
-            self._open(self._http)
+            try:
+                self._open(self._http)
+            except (OSError, HTTPException) as error:
+                self.close()
+                raise self._unreachable(error) from error
         return self._http
 
     def _made(self) -> HTTPConnection:
@@ -213,7 +228,7 @@ class Connection:
             self._context = ssl.create_default_context()  # SSL_CERT_FILE and SSL_CERT_DIR name further authorities
         return self._context
 
-    def _refusal(self, response: HTTPResponse) -> ServerRefused:
+    def _refusal(self, response: HTTPResponse, sent: Body | None) -> ServerRefused:
         """The problem (RFC 9457) in an answer, or words for an answer that is not gobi's."""
         with self.reading():
             raw = response.read(PIECE)
@@ -226,7 +241,7 @@ class Connection:
         location = response.headers.get("Location")
         if 300 <= status < 400 and location:
             return ServerRefused(status, "redirected", f"{self._url} sends on to {location}; connect to that address")
-        return self._no_gobi(response)
+        return not_gobis(self._url, response, sent.length if sent else 0)
 
     def _object(self, raw: bytes, response: HTTPResponse) -> Json:
         try:
@@ -234,14 +249,10 @@ class Connection:
         except ValueError:
             value = None
         if not isinstance(value, dict):
-            raise self._no_gobi(response)
+            raise not_gobis(self._url, response)
         return value
 
-    def _no_gobi(self, response: HTTPResponse) -> ServerRefused:
-        said = f"{self._url} answered {response.status} {response.reason}, and not as a gobi server does"
-        return ServerRefused(response.status, f"http-{response.status}", f"{said}; check the address and any proxy")
-
-    def _unreachable(self, error: Exception) -> ServerAway:
+    def _unreachable(self, error: Exception, *, on_the_way: bool = False) -> ServerAway:
         from ssl import SSLCertVerificationError
 
         if isinstance(error, SSLCertVerificationError):
@@ -250,11 +261,11 @@ class Connection:
                 "authority, set SSL_CERT_FILE to that authority's certificate"
             )
         if isinstance(error, TimeoutError):
-            return ServerAway(f"{self._url} does not answer", then="nothing is lost, try again later")
+            then = "nothing is lost, try again later"
+            return ServerAway(f"{self._url} does not answer", then=then)
         reason = getattr(error, "strerror", None) or "the connection was cut"
-        return ServerAway(
-            f"cannot reach {self._url} ({reason})", then="nothing is lost, try again when the server runs"
-        )
+        then = "nothing is lost, try again when the server runs"
+        return ServerAway(f"cannot reach {self._url} ({reason})", then=then, on_the_way=on_the_way)
 
 
 def _send(http: HTTPConnection, body: Body) -> None:
@@ -270,12 +281,13 @@ def _send(http: HTTPConnection, body: Body) -> None:
             return
 
 
-def _retry_after(response: HTTPResponse) -> float:
+def _retry_after(response: HTTPResponse) -> float | None:
     """Seconds. The other form that RFC 9110 allows, a date, would need a clock that both sides agree on."""
     value = response.headers.get("Retry-After", "").strip()
-    return float(value) if value.isascii() and value.isdigit() else DEFAULT_WAIT
+    return float(value) if value.isascii() and value.isdigit() else None
 
 
 def _away(refused: ServerRefused, wait: float) -> ServerAway:
     kind = SlowDown if refused.status == 429 else ServerAway
-    return kind(str(refused), wait, then=f"nothing is lost, try again in {wait:.0f} s")
+    then = f"nothing is lost, try again in {wait:.0f} s"
+    return kind(str(refused), wait, then=then, on_the_way=is_not_gobis(refused))

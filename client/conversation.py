@@ -22,13 +22,14 @@ class Answer:
     """What is to be done, by path, and the cursor that holds once it is.
 
     `overtaken`: reported paths that changed once more while the pages came: they have to be reported again. `lost`: how
-    many bodies the server misses.
+    many bodies the server misses. `chunk`: how many changes in a request came through.
     """
 
     cursor: str = START
     actions: dict[str, Action] = field(default_factory=dict)
     overtaken: dict[str, Action] = field(default_factory=dict)
     lost: int = 0
+    chunk: int = CHUNK
 
 
 def converse(
@@ -38,8 +39,17 @@ def converse(
     pages = _Pages(records)
     try:
         while True:
-            some, changes = changes[:chunk], changes[chunk:]
-            answer = transport.sync(cursor, some, not changes, chunk)
+            some, later = changes[:chunk], changes[chunk:]
+            try:
+                answer = transport.sync(cursor, some, not later, chunk)
+            except (ServerAway, ServerRefused) as no:
+                if len(some) < 2 or not _is_too_much(no):
+                    raise
+                if isinstance(no, ServerAway):
+                    transport.vault()  # raises the same where it is not this request but the network
+                chunk = max(1, len(some) // 2)
+                continue
+            changes = later
             pages.add(some, answer.actions)
             if not changes and answer.more and answer.cursor == cursor:
                 raise ServerAway(
@@ -47,11 +57,16 @@ def converse(
                 )
             cursor = answer.cursor
             if not changes and not answer.more:
-                return Answer(cursor, pages.actions, pages.overtaken, answer.lost)
+                return Answer(cursor, pages.actions, pages.overtaken, answer.lost, chunk)
     except ServerRefused as no:
         if no.code in ("cursor-expired", "bad-cursor"):
             raise CursorExpired from no
         raise
+
+
+def _is_too_much(no: ServerAway | ServerRefused) -> bool:
+    """Whether the same in smaller requests may come through."""
+    return no.on_the_way if isinstance(no, ServerAway) else no.status == 413
 
 
 class _Pages:

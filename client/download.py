@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Sequence
 
+from client.answers import is_not_gobis
 from client.install import Download, Installer
 from client.ports import SMALL, Blocked, LocalChange, ServerAway, ServerRefused
 from client.work import Work, in_bundles
@@ -152,7 +153,8 @@ class Fetcher:
             if not complete:
                 self._work.transport.vault()  # raises the same where it is not this bundle but the network
         except ServerRefused as no:
-            if no.status == 500:  # as where the server's disk has lost one of them
+            # As where the server's disk has lost one of them, or a proxy takes no list so long.
+            if no.status in (413, 500) or (is_not_gobis(no) and self._others_pass()):
                 return bundle[complete:]
             missing = {(row["path"], row["stamp"]) for row in no.problem.get("missing") or ()}
             gone = [one for one in bundle if (one.head.path, one.head.stamp) in missing]
@@ -164,6 +166,11 @@ class Fetcher:
             yield piece
         return bundle[complete:]
 
+    def _others_pass(self) -> bool:
+        """Raises what everything meets, where it is not about this bundle."""
+        self._work.transport.vault()
+        return True
+
     def _fetch_alone(self, download: Download) -> None:
         try:
             with self._work.ahead(self._work.transport.get(download.head), PIECES_AHEAD) as chunks:
@@ -172,7 +179,7 @@ class Fetcher:
             self._failures += 1
             if self._failures == FAILURES:
                 raise
-            self._work.wait(download.action, str(away))
+            self._work.wait_for_server(download.action, away.message)
         except ServerRefused as no:
             if no.status in (401, 403):
                 raise

@@ -24,7 +24,7 @@ from client.scan import View
 from client.sight import Sight
 from client.todo import divide, kept, plan
 from client.witness import Witness
-from client.work import Work
+from client.work import Room, Work
 from sync.model import Action
 
 ROUNDS = 5
@@ -74,6 +74,7 @@ class Engine:
         self.sight = Sight(fs, index, queue, clock, self._progress, witness)
         self._chunk = chunk
         self._ahead = work_ahead
+        self._room = Room()
         self._seen = 0  # the newest stamp that the cursor is known to be past
         self._lost = 0  # bodies that the server misses, by its last answer
         self._nowhere: set[str] = set()  # such bodies that are not here either
@@ -148,6 +149,7 @@ class Engine:
                 self._seen = max([self._seen, *(message.stamp for message in heard)])
                 return again
         answer = converse(self._transport, self._index.cursor, outgoing.changes, records, self._chunk)
+        self._chunk = answer.chunk
         self._look_at_the_rest(view, answer, paths, touched, waiting)
         return self._settle(view, waiting, later, outgoing, answer, report)
 
@@ -203,6 +205,7 @@ class Engine:
             full,
             answer.cursor,
             {} if foreseen else outgoing.hashes(),
+            room=self._room,
         )
         for action in answer.overtaken.values():
             work.retry(action, "it changed on the server meanwhile")
@@ -258,6 +261,7 @@ class Engine:
             try:
                 cursor = START if full else self._index.cursor
                 answer = converse(self._transport, cursor, outgoing.changes, records, self._chunk)
+                self._chunk = answer.chunk
             except CursorExpired:
                 full = True
             else:

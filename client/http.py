@@ -14,7 +14,8 @@ from sync.model import Action, Change, Json, Version
 PAGE = 5_000  # rows of a listing asked for at a time
 CUTS = 3  # how often in a row a download may be cut without a single new byte before it is given up
 
-# What the server says about a whole vault or about itself; anything else it refuses is about the one file.
+# What the server says about a whole vault or about itself; anything else it refuses is about the one file. What is not
+# the server's own answer has no problem (RFC 9457).
 _NOT_ABOUT_THE_FILE = (401, 403, 404, 500)
 
 
@@ -99,7 +100,7 @@ class HttpTransport:
         try:
             answer = self._connection.json("PUT", target, asked, headers)
         except ServerRefused as no:
-            if no.status in _NOT_ABOUT_THE_FILE:
+            if no.status in _NOT_ABOUT_THE_FILE or not no.problem:
                 raise
             head = no.problem.get("head") or no.problem.get("version")
             refused = Result(change.path, "rejected", code=no.code, head=Version.from_json(head) if head else None)

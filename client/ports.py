@@ -166,13 +166,17 @@ class FileSystem(Protocol):
 class ServerAway(Exception):
     """No server, no network, or it asked to come back later. `retry_after` in seconds where it said so.
 
-    `then`: what a person can do about `message`. Who tries again without being told leaves that out.
+    `then`: what a person can do about `message`. Who tries again without being told leaves that out. `on_the_way`: the
+    line, or something on it that is not gobi, cut or answered this request; a smaller one may come through.
     """
 
-    def __init__(self, message: str, retry_after: float | None = None, *, then: str = "") -> None:
+    def __init__(
+        self, message: str, retry_after: float | None = None, *, then: str = "", on_the_way: bool = False
+    ) -> None:
         super().__init__(f"{message}; {then}" if then else message)
         self.message = message
         self.retry_after = retry_after
+        self.on_the_way = on_the_way
 
 
 class SlowDown(ServerAway):

@@ -14,7 +14,8 @@ class Report:
     `conflicts`: (path, the conflict's id on the server). `refused`: files that somebody must look at, and why.
     `waiting`: what could not be done now and is tried again with the next sync. `held`: a program has a file open that
     was replaced or removed, so that somebody has to look at it again. `notes`: whatever else is worth
-    knowing, one sentence each. `trail`: what happened to which file, in order.
+    knowing, one sentence each. `trail`: what happened to which file, in order. `unreached`: of what was waiting in any
+    round, what the server, or what is on the way to it, could not take or bring.
     """
 
     uploaded: int = 0
@@ -34,6 +35,7 @@ class Report:
     skipped: list[Skipped] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     trail: list[tuple[str, str]] = field(default_factory=list)
+    unreached: list[str] = field(default_factory=list)
 
     @property
     def in_step(self) -> bool:
@@ -42,8 +44,13 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0: done. 1: done, but something listed needs a person."""
-        return 0 if self.in_step and not any(one.refused for one in self.skipped) else 1
+        """0: done. 1: done, but something listed needs a person. 69: what is left did not get to the server."""
+        if self.conflicts or self.refused or any(one.refused for one in self.skipped):
+            return 1
+        left = {path for path, _ in self.waiting}
+        if not left:
+            return 0
+        return 69 if left <= set(self.unreached) else 1
 
 
 @dataclass

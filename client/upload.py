@@ -7,17 +7,21 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from client.answers import is_not_gobis
 from client.aside import step_aside
+from client.delivery import Delivery, Outcome
 from client.index import Record
-from client.ports import SMALL, Blocked, Entry, LocalChange, Pushed, Result, ServerRefused
+from client.ports import SMALL, Blocked, Entry, LocalChange, Pushed, Result, ServerAway, ServerRefused
+from client.progress import human_size
 from client.work import Work
 from sync.model import Action, Change, Version
 
 BUNDLE_FILES = 1_000
 BUNDLE_BYTES = 4 * 1024 * 1024
 
-# What the server may say to a whole request although it is about what was in it: no right to write, too large, no room.
-_ABOUT_THE_FILES = (403, 413, 507)
+# What the server may say to everything, although deletes, reads and other people's changes go on: no right to write, a
+# full database. Files of their own that a proxy or the server refuses are in client/delivery.py.
+_ABOUT_THE_FILES = (403, 507)
 _TRY_AGAIN = ("conflict", "not-found", "hash-mismatch", "length-mismatch")
 
 
@@ -90,10 +94,10 @@ class _Sender:
 
     def __init__(self, work: Work, *, keep: bool) -> None:
         self._work = work
-        self._keep = keep
         self._again: list[Job] = []
         self._in_the_way: list[tuple[Action, Version]] = []  # for when nobody reads the folder any more
-        self._no: ServerRefused | None = None  # to everything, not just to one bundle
+        self._no: ServerRefused | None = None  # to everything, not just to one file
+        self._delivery = Delivery(work.transport, work.room, keep=keep)
 
     def send(self, jobs: list[Job]) -> None:
         while jobs:
@@ -166,14 +170,14 @@ class _Sender:
         if not bundle.prepared:
             return
         self._note_sent(bundle.prepared)
-        changes = [one.change for one in bundle.prepared]
-        bodies = {one.change.path: one.data for one in bundle.prepared if one.data is not None}
+        left = {prepared.change.path: prepared for prepared in bundle.prepared}
         try:
-            pushed = self._work.transport.push(changes, bodies, self._keep)
+            for part, outcome in self._delivery.push(bundle.prepared):
+                for prepared in part:
+                    del left[prepared.change.path]
+                self._take(part, outcome)
         except ServerRefused as no:
-            self._refused(bundle.prepared, no)
-        else:
-            self._settle(bundle.prepared, pushed)
+            self._refused(left.values(), no)
 
     def _send_alone(self, job: Job) -> None:
         work = self._work
@@ -192,13 +196,13 @@ class _Sender:
         self._note_sent([prepared])
         try:
             with body:
-                pushed = work.transport.put(prepared.change, body, self._keep)
+                outcome = self._delivery.put(prepared, body)
         except LocalChange as error:
             work.retry(job.action, str(error))
         except ServerRefused as no:
             self._refused([prepared], no)
         else:
-            self._settle([prepared], pushed, size=prepared.change.size)
+            self._take([prepared], outcome)
 
     def _note_sent(self, prepared: Iterable[Prepared]) -> None:
         """Durable before anything leaves: should the answer be lost, these hashes tell what became of it.
@@ -217,7 +221,22 @@ class _Sender:
 
     # -- what became of it
 
-    def _settle(self, prepared: list[Prepared], pushed: Pushed, *, size: int | None = None) -> None:
+    def _take(self, part: list[Prepared], outcome: Outcome) -> None:
+        """What became of a part; a failure is about one file."""
+        if isinstance(outcome, Pushed):
+            self._settle(part, outcome)
+            return
+        (prepared,) = part
+        self._work.progress.advance(1, prepared.change.size)
+        if isinstance(outcome, ServerAway):
+            self._work.wait_for_server(prepared.job.action, _not_through(prepared, outcome))
+        elif outcome.status < 500 or outcome.status == 507:
+            self._not_sent(prepared)
+            self._work.wait(prepared.job.action, str(outcome), refused=True)
+        else:  # whether it was taken before that happened, the next answer says
+            self._work.wait_for_server(prepared.job.action, str(outcome))
+
+    def _settle(self, prepared: list[Prepared], pushed: Pushed) -> None:
         results = {result.path: result for result in pushed.results}
         for one in prepared:
             result = results.get(one.change.path)
@@ -227,7 +246,7 @@ class _Sender:
                 self._work.retry(one.job.action, "the server did not say what became of it")
             else:
                 self._settle_one(one, result)
-            self._work.progress.advance(1, size if size is not None else len(one.data or b""))
+            self._work.progress.advance(1, one.change.size if one.job.body else 0)
         if pushed.after is not None and pushed.cursor is not None and pushed.after == self._work.cursor:
             self._work.cursor = pushed.cursor
             self._work.seen = max((one.version.stamp for one in pushed.results if one.version), default=0)
@@ -263,12 +282,11 @@ class _Sender:
             else:
                 work.wait(action, _reason(result.code), refused=True)
 
-    def _refused(self, prepared: list[Prepared], no: ServerRefused) -> None:
-        """The server refused a request as a whole. Raises `no` again where that is not about the files."""
-        if no.status not in _ABOUT_THE_FILES:
+    def _refused(self, prepared: Iterable[Prepared], no: ServerRefused) -> None:
+        """The server takes nothing at all. Raises `no` again where that is not about the files."""
+        if no.status not in _ABOUT_THE_FILES or is_not_gobis(no):
             raise no
-        if no.status != 413:
-            self._no = no
+        self._no = no
         for one in prepared:
             self._not_sent(one)
             self._work.wait(one.job.action, str(no), refused=True)
@@ -283,6 +301,11 @@ class _Sender:
             self._work.index.put(record._replace(sent=sent))
         else:
             self._work.index.forget(one.change.path)
+
+
+def _not_through(prepared: Prepared, away: ServerAway) -> str:
+    size = f" ({human_size(prepared.change.size)})" if prepared.job.body else ""
+    return f"it did not come through whole{size}: {away.message}"
 
 
 def _put(job: Job, entry: Entry, digest: str) -> Change:

@@ -16,6 +16,20 @@ from sync.model import Action, Version
 
 T = TypeVar("T")
 
+MOST_BYTES = 16 * 1024 * 1024  # more than any bundle that is cut by its files' sizes
+LEAST_BYTES = 64 * 1024
+
+
+@dataclass
+class Room:
+    """How many bytes one push may carry to come through, by what did not. Lasts as long as the process."""
+
+    size: int = MOST_BYTES
+
+    def shrink(self, failed: int) -> None:
+        """A push of `failed` bytes was too large."""
+        self.size = max(LEAST_BYTES, min(self.size, failed // 2))
+
 
 @dataclass
 class Work:
@@ -24,7 +38,7 @@ class Work:
     `full`: this sync began from "0", so that the index may be wrong about what the server has. `planned`: the hash that
     the plan in the queue has for a path. `waiting`: what could not be done, by path. `again`: something changed
     meanwhile; another round will settle it. `uploaded`, `deleted`: what the server took. `stepped_aside`: files that
-    got another name there. `seen`: the newest stamp that `cursor` is known to be past.
+    got another name there. `seen`: the newest stamp that `cursor` is known to be past. `room`: what one push may carry.
     """
 
     fs: FileSystem
@@ -45,6 +59,7 @@ class Work:
     stepped_aside: set[str] = field(default_factory=set)
     again: bool = False
     seen: int = 0
+    room: Room = field(default_factory=Room)
 
     def same(self, version: Version, entry: Entry, seen_ns: int) -> None:
         """Both sides have this version. `seen_ns`: a moment before the file was looked at."""
@@ -63,6 +78,11 @@ class Work:
         self.waiting[action.path] = Operation(
             action.do, action.path, at=self.clock.time_ns() // 1000, why=why, refused=refused
         )
+
+    def wait_for_server(self, action: Action, why: str) -> None:
+        """The next sync tries again: it is the server, or what is on the way to it, that could not now."""
+        self.wait(action, why)
+        self.report.unreached.append(action.path)
 
     def retry(self, action: Action, why: str = "it changed while it was synced") -> None:
         """Another round decides anew."""

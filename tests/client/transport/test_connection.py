@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -137,3 +139,57 @@ def test_a_redirect_is_not_followed_with_the_password_in_hand(serve: Serve, conn
     script = serve(lambda peer, _: peer.send("301 Moved", b"", "Location: https://elsewhere/"))
     with pytest.raises(ServerRefused, match="https://elsewhere/"):
         connect(script).vault()
+
+
+# ------------------------------------------------------------------------------------- somebody else who says no
+
+
+@pytest.mark.parametrize("status", [408, 425, 499, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527, 530])
+def test_what_a_proxy_says_for_a_while_is_waited_for(serve: Serve, connect: Any, status: int) -> None:
+    slept: list[float] = []
+    script = serve(*[lambda peer, _: peer.send(f"{status} No", b"<html>")] * 3, vault)
+    assert connect(script, slept).vault() == {"name": "notes"}
+    assert slept == [2.0, 4.0, 8.0]
+
+
+def test_a_proxy_that_cannot_reach_the_server_is_told_from_the_server(serve: Serve, connect: Any) -> None:
+    script = serve(*[lambda peer, _: peer.send("502 Bad Gateway", b"", "Server: nginx/1.22.1")] * 5)
+    with pytest.raises(ServerAway, match=r"answered 502 Bad Gateway.*nginx/1\.22\.1") as away:
+        connect(script).vault()
+    assert away.value.on_the_way
+
+
+def test_patience_that_has_run_out_is_not_spent_again_on_the_next_request(serve: Serve, connect: Any) -> None:
+    slept: list[float] = []
+    script = serve(*[lambda peer, _: peer.send("502 No", b"")] * 6, vault, vault)
+    transport = connect(script, slept)
+    with pytest.raises(ServerAway):
+        transport.vault()
+    waited = len(slept)
+    with pytest.raises(ServerAway):
+        transport.vault()
+    assert len(slept) == waited
+    assert transport.vault() == transport.vault()
+
+
+def test_a_large_body_is_not_sent_again_and_again_to_a_proxy_that_gives_up_on_it(serve: Serve, connect: Any) -> None:
+    slept: list[float] = []
+    body = bytes(2 * 1024 * 1024)
+    change = Change("a.md", "put", None, hashlib.sha256(body).hexdigest(), len(body), 0)
+    script = serve(lambda peer, _: peer.send("524 A Timeout Occurred", b""), vault)
+    with pytest.raises(ServerAway, match="524") as away:
+        connect(script, slept).put(change, io.BytesIO(body), keep=False)
+    assert away.value.on_the_way
+    assert slept == []
+
+
+def test_a_request_that_is_too_large_for_a_proxy_says_whose_limit_that_is(serve: Serve, connect: Any) -> None:
+    script = serve(lambda peer, _: peer.send("413 Request Entity Too Large", b"<html>", "Server: nginx/1.22.1"))
+    with pytest.raises(ServerRefused, match=r"the proxy nginx/1\.22\.1 .* takes no request .*client_max_body_size"):
+        connect(script).sync("0", [Change("a.md", "delete", 5)], True, 100)
+
+
+def test_a_file_that_is_too_large_for_a_proxy_is_not_said_to_be_for_the_server(serve: Serve, connect: Any) -> None:
+    script = serve(lambda peer, _: peer.send("413 Too Large", b"<html>"))
+    with pytest.raises(ServerRefused, match="something between this machine and http"):
+        connect(script).put(Change("a.md", "put", None, "0" * 64, 3, 0), io.BytesIO(b"abc"), keep=False)

@@ -1,0 +1,77 @@
+"""Programs between a client and its server, on loopback: a reverse proxy that refuses some requests, as nginx does."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+Rule = Callable[[str, str, int], int | None]
+"""From method, target and the body's size: the status of a refusal, or None to pass the request on."""
+
+
+class ReverseProxy:
+    """Passes requests on to the server at `address` unless `rule` says no. Use as a context manager."""
+
+    def __init__(self, address: tuple[str, int], rule: Rule) -> None:
+        self.refused: list[tuple[str, int]] = []
+        self.rule = rule
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self, address))
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def body_limit(most: int) -> Rule:
+    """nginx's client_max_body_size."""
+    return lambda method, target, size: 413 if size > most else None
+
+
+def _handler(proxy: ReverseProxy, address: tuple[str, int]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        server_version = "nginx/1.22.1"
+        sys_version = ""
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            pass
+
+        def _do(self) -> None:
+            size = int(self.headers.get("Content-Length") or 0)
+            body = self.rfile.read(size)
+            status = proxy.rule(self.command, self.path, size)
+            if status is not None:
+                proxy.refused.append((self.path, size))
+                self._answer(status, b"<html>no</html>", [("Content-Type", "text/html")])
+                return
+            upstream = http.client.HTTPConnection(*address, timeout=60)
+            passed = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
+            upstream.request(self.command, self.path, body or None, passed)
+            answer = upstream.getresponse()
+            own = ("connection", "content-length", "date", "server", "transfer-encoding")
+            headers = [row for row in answer.getheaders() if row[0].lower() not in own]
+            self._answer(answer.status, answer.read(), headers)
+            upstream.close()
+
+        def _answer(self, status: int, body: bytes, headers: list[tuple[str, str]]) -> None:
+            self.send_response(status)
+            for name, value in headers:
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    for method in ("GET", "HEAD", "PUT", "POST", "DELETE"):
+        setattr(Handler, f"do_{method}", Handler._do)
+    return Handler
