@@ -12,8 +12,9 @@ from client.ports import Blocked, Clock, Entry, FileSystem, LocalChange, Mount, 
 from client.report import Silent
 from sync.paths import ancestors
 
-# A file written again within one tick of the file system's clock shows the same time twice. So a time as young as its
-# own record proves nothing, and the file is read. The coarsest clock in use is FAT's: 2 s.
+# A file written again within one tick of the file system's clock shows the same times twice. So times as young as its
+# own record prove nothing, and the file is read. The coarsest clock in use is FAT's: 2 s. One old time is proof enough:
+# a write sets both. A person sets the first one at will, to a time in the future perhaps, and never the second.
 TICK_NS = 2_000_000_000
 
 EMPTIED = (
@@ -157,11 +158,10 @@ def _examine(
 
 def is_clean(record: Record | None, entry: Entry) -> bool:
     """Whether the file is surely the recorded one. This runs once for every file there is."""
-    return (
-        record is not None
-        and record[3:7] == entry[1:]  # size to inode
-        and entry.mtime_ns < record.recorded_ns - TICK_NS
-    )
+    if record is None or record[3:7] != entry[1:]:  # size to inode
+        return False
+    young_ns = record.recorded_ns - TICK_NS
+    return entry.mtime_ns < young_ns or entry.ctime_ns < young_ns
 
 
 def _read(
@@ -207,7 +207,9 @@ def _note_fresh(view: View, record: Record, entry: Entry) -> None:
 def _emptied_by_power_cut(record: Record, entry: Entry, boot_ns: int) -> bool:
     """A machine that lost power can leave a file that was being written at length zero.
 
-    So one that had content at the last sync, is empty now, and was emptied before the machine last started is not taken
-    for an edit.
+    So one that had content at the last sync, is empty now, and was not touched since the machine last started is not
+    taken for an edit. Whoever puts an old empty file there since then touches it: that sets the ctime, whatever mtime
+    the file keeps.
     """
-    return entry.size == 0 and record.size > 0 and entry.mtime_ns < boot_ns and record.recorded_ns < boot_ns
+    touched_ns = max(entry.mtime_ns, entry.ctime_ns)
+    return entry.size == 0 and record.size > 0 and touched_ns < boot_ns and record.recorded_ns < boot_ns

@@ -163,6 +163,42 @@ def test_a_file_that_a_person_emptied_since_the_machine_started_is_an_edit() -> 
     assert view.hashes == {"a.md": digest(b"")}
 
 
+def test_an_old_empty_file_that_a_person_restored_since_the_machine_started_is_an_edit() -> None:
+    folder = Folder()
+    folder.fs.write("a.md", b"content")
+    folder.sync()
+    folder.clock.forward(60)
+    folder.clock.booted_ns = folder.clock.now_ns
+    folder.clock.forward(60)
+    folder.fs.write("a.md", b"", mtime_ns=folder.clock.now_ns - 365 * 86400 * SECOND)
+    view = folder.look()
+    assert view.held == {}
+    assert view.hashes == {"a.md": digest(b"")}
+
+
+def test_a_file_dated_in_the_future_is_read_once_and_then_believed() -> None:
+    folder = Folder()
+    folder.fs.write("a.mov", b"from a camera with a wrong clock")
+    folder.clock.forward(60)
+    folder.sync()
+    folder.fs.write("a.mov", b"from a camera with a wrong clock", mtime_ns=folder.clock.now_ns + 86400 * SECOND)
+    folder.clock.forward(60)
+    (fresh,) = folder.look().fresh
+    folder.records["a.mov"] = fresh
+    folder.clock.forward(60)
+    assert folder.look().hashes == {}
+
+
+def test_a_file_dated_in_the_future_and_written_within_a_tick_is_read_again() -> None:
+    folder = Folder(tick_ns=SECOND)
+    later = folder.clock.now_ns + 86400 * SECOND
+    folder.fs.write("a.mov", b"one", mtime_ns=later)
+    folder.sync()
+    folder.fs.write("a.mov", b"two", mtime_ns=later)
+    folder.clock.forward(60)
+    assert folder.look().hashes == {"a.mov": digest(b"two")}
+
+
 def test_a_file_that_changes_under_the_reader_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     folder = Folder()
     folder.fs.write("a.md", b"x")
