@@ -29,6 +29,12 @@ _STEPS = (
     ) WITHOUT ROWID;
     CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE readings (
+        path TEXT PRIMARY KEY, hash TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+        ctime_ns INTEGER NOT NULL, inode INTEGER NOT NULL, recorded_ns INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    """,
 )
 _PATIENCE = 10.0  # seconds to wait for another process that reads or writes
 
@@ -103,6 +109,7 @@ class Record(NamedTuple):
 
 
 _PLAIN = "path, stamp, hash, size, mtime_ns, ctime_ns, inode, recorded_ns"
+_READING = "path, hash, size, mtime_ns, ctime_ns, inode, recorded_ns"
 _UNSETTLED = "sent <> '' OR conflict IS NOT NULL"
 _SETTLED = ((), None)  # the last two fields of nearly every record
 _record = Record._make
@@ -112,14 +119,20 @@ _NONE_SENT = "[]"  # not "", so that the row is among those that are loaded with
 
 
 class Index:
-    """Opened with `open`, or in memory. Raises Stopped where the disk says no."""
+    """Opened with `open`, or in memory. Raises Stopped where the disk says no.
+
+    `readings`: files as they were read, where that is not what `records` has of them (they are refused, in conflict, or
+    not sent yet), as records without a stamp. They are not read again.
+    """
 
     def __init__(self, path: Path | str = ":memory:") -> None:
         self._path = path
         # Used by one thread at a time, but not always the one that opened it (client/watch.py).
         self._db = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
         self._changed: set[str] = set()
+        self._changed_readings: set[str] = set()
         self.records: dict[str, Record] = {}
+        self.readings: dict[str, Record] = {}
         self.cursor = START
         self.rules = ""  # the ignore patterns of the sync that the cursor is from
         self.mounts: dict[str, str] | None = None  # what was mounted in the folder at the latest look, by path
@@ -152,6 +165,9 @@ class Index:
     def put(self, record: Record) -> None:
         self.records[record.path] = record
         self._changed.add(record.path)
+        reading = self.readings.get(record.path)
+        if reading is not None and reading[2:7] == record[2:7]:  # hash to inode
+            self.forget_reading(record.path)
 
     def forget(self, path: str) -> None:
         if self.records.pop(path, None) is not None:
@@ -163,9 +179,17 @@ class Index:
             self.mounts = mounts
             self._meta["mounts"] = json.dumps(mounts)
 
+    def put_reading(self, reading: Record) -> None:
+        self.readings[reading.path] = reading
+        self._changed_readings.add(reading.path)
+
+    def forget_reading(self, path: str) -> None:
+        del self.readings[path]
+        self._changed_readings.add(path)
+
     def save(self) -> None:
         """Makes what changed durable. The cursor stays."""
-        if self._changed or self._meta:
+        if self._changed or self._changed_readings or self._meta:
             self._write(self._meta)
 
     def finish(self, cursor: str, rules: str) -> None:
@@ -173,7 +197,7 @@ class Index:
         meta = dict(self._meta)
         if (cursor, rules) != (self.cursor, self.rules):
             meta |= {"cursor": cursor, "rules": rules}
-        if self._changed or meta:
+        if self._changed or self._changed_readings or meta:
             self._write(meta)
         self.cursor, self.rules = cursor, rules
 
@@ -185,6 +209,8 @@ class Index:
             try:
                 self._db.executemany("REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_to_row, rows))
                 self._db.executemany("DELETE FROM files WHERE path = ?", gone)
+                if self._changed_readings:
+                    self._write_readings()
                 self._db.executemany("REPLACE INTO meta VALUES (?, ?)", meta.items())
                 self._db.execute("COMMIT")
             except BaseException:
@@ -194,6 +220,14 @@ class Index:
             raise _stopped(self._path, error) from error
         self._changed.clear()
         self._meta.clear()
+        self._changed_readings.clear()
+
+    def _write_readings(self) -> None:
+        changed = [(path,) for path in self._changed_readings]
+        rows = [self.readings[path] for path in self._changed_readings if path in self.readings]
+        self._db.executemany("DELETE FROM readings WHERE path = ?", changed)
+        columns = ((one.path, one.hash, *map(_to_column, one[3:8])) for one in rows)
+        self._db.executemany("INSERT INTO readings VALUES (?, ?, ?, ?, ?, ?, ?)", columns)
 
     def _prepare(self) -> None:
         # The rollback journal, not WAL: nothing is left to be merged when a sync that changed nothing ends.
@@ -216,6 +250,8 @@ class Index:
             for *row, sent, conflict in unsettled:
                 hashes = bounded(tuple(json.loads(sent or _NONE_SENT)))  # gobi 0.1.0 kept all
                 self.records[row[0]] = _record((*map(_from_column, row), hashes, conflict))
+        for path, *row in self._db.execute(f"SELECT {_READING} FROM readings"):
+            self.readings[path] = _record((path, None, *map(_from_column, row), *_SETTLED))
 
 
 def _to_row(record: Record) -> tuple[object, ...]:

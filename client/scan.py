@@ -89,6 +89,10 @@ def look(
         view = View(at_ns, {entry.path: entry for entry in entries}, skipped)
         _look_at_mounts(view, mounts, fs, index)
         doubtful = [entry for entry in view.entries.values() if not is_clean(records.get(entry.path), entry)]
+    if index.readings:
+        known = {entry.path for entry in doubtful if is_clean(index.readings.get(entry.path), entry)}
+        view.hashes = {path: index.readings[path].hash for path in known}
+        doubtful = [entry for entry in doubtful if entry.path not in known]
     _examine(view, doubtful, busy, fs, records, clock, progress)
     return view
 

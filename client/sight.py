@@ -10,6 +10,7 @@ from client.mounts import changed
 from client.pending import Touched
 from client.ports import Clock, FileSystem, Mount, Progress
 from client.queue import Operation, OperationQueue
+from client.readings import remember
 from client.scan import View, glance, look
 from client.witness import Witness
 from sync.model import Action
@@ -44,6 +45,7 @@ class Sight:
         view = look(self._fs, self._index, self._clock, self._progress, busy)
         self._note_mounts(view)
         self._note_fresh(view)
+        remember(self._index, view)
         if self.witness is None:
             return view, False
         deleted = self._note_deletes(view, self._index.records.keys() - view.entries.keys(), waiting)

@@ -184,7 +184,7 @@ def test_a_file_dated_in_the_future_is_read_once_and_then_believed() -> None:
     folder.fs.write("a.mov", b"from a camera with a wrong clock", mtime_ns=folder.clock.now_ns + 86400 * SECOND)
     folder.clock.forward(60)
     (fresh,) = folder.look().fresh
-    folder.records["a.mov"] = fresh
+    folder.index.put(fresh)
     folder.clock.forward(60)
     assert folder.look().hashes == {}
 
