@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ops import logs, tls
+from ops import listening, logs, tls
 from ops.metrics_folder import MetricsFolder
 from ops.settings import SettingsError, parse
 from ops.systemd import Systemd
@@ -72,6 +72,11 @@ def when_ready(server: Any) -> None:
     """Tells whoever started it where it listens."""
     if _systemd is not None:
         _systemd.attach(server)
+    try:
+        listening.open_socket_to_its_group(_settings)
+    except SettingsError as error:
+        sys.stderr.write(f"gobi: {error}\n")
+        server.halt(exit_status=error.exit_code)
     tls.serving.attach(server)
     for listener in server.LISTENERS:
         logging.getLogger("gobi.start").info("gobi is listening on %s", listener)

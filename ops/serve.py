@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import socket
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -12,9 +11,9 @@ from typing import NoReturn
 
 import click
 
-from ops import tls
+from ops import listening, tls
 from ops.commands import ServerCommand, env_file_option
-from ops.settings import PREFIX, Settings, SettingsError, gather, parse, unknown
+from ops.settings import PREFIX, Settings, gather, parse, unknown
 from ops.storage import (
     BODIES,
     IDENTITY,
@@ -45,7 +44,7 @@ def serve(env_file: Path | None) -> None:
     close_to_others()
     tls.load(settings)
     if not hands_over_sockets(os.environ):
-        _check_address(settings.listen)
+        listening.check(settings)
     open_bus(settings).close()
     identity = prepare(settings)
     _raise_file_limit()
@@ -64,26 +63,6 @@ def prepare(settings: Settings) -> str:
         prepare_folder(settings.data_dir)
         open_bodies(settings, make=True).sweep()
         return belonging.bind(metadata, root)
-
-
-def _check_address(listen: str) -> None:
-    """gunicorn would try for five seconds before it says anything."""
-    if listen.startswith("unix:"):
-        folder = os.path.dirname(listen.removeprefix("unix:"))
-        if not os.access(folder, os.W_OK):
-            raise SettingsError(f"GOBI_LISTEN: cannot make a socket in {folder}: name a folder that exists, writable")
-        return
-    host, _, port = listen.rpartition(":")
-    host = host.strip("[]")
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        raise SettingsError(
-            f"GOBI_LISTEN: cannot listen on {listen} ({error.strerror}): stop what listens there, or name another"
-        ) from None
 
 
 # What glibc's allocator is told, unless the environment says otherwise. Left alone it keeps an arena a thread and gives

@@ -30,10 +30,13 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`listen` is `host:port`, `[host]:port` or `unix:/path`; sizes are bytes, `quota` 0 is none; `_s` are seconds."""
+    """`listen` is `host:port`, `[host]:port` or `unix:/path`, a socket with the mode and the group (a number)
+    `socket_…`; sizes are bytes, `quota` 0 is none; `_s` are seconds."""
 
     data_dir: Path
     listen: str = "127.0.0.1:8787"
+    socket_mode: int = 0o660
+    socket_group: int | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
     mongo_uri: str | None = None
@@ -176,12 +179,43 @@ def _one_of(*choices: str) -> Callable[[str, str], str]:
 def _listen(name: str, value: str) -> str:
     if value.startswith("unix:/"):
         return value
-    host, colon, port = value.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    bare_ipv6 = ":" in host and not bracketed
-    if not colon or not host or bare_ipv6 or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65_535:
-        raise SettingsError(f"{name} is {value!r}: use host:port, [IPv6 address]:port or unix:/path")
+    host, _, port = value.rpartition(":")
+    if not _is_host(host) or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65_535:
+        raise SettingsError(
+            f"{name} is {value!r}: use host:port, [IPv6 address]:port or unix:/path. Every network of this machine is "
+            "0.0.0.0:8787, or [::]:8787"
+        )
     return value
+
+
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+
+
+def _is_host(host: str) -> bool:
+    if host.startswith("[") and host.endswith("]"):
+        from ipaddress import AddressValueError, IPv6Address
+
+        try:
+            IPv6Address(host[1:-1])
+        except AddressValueError:
+            return False
+        return True
+    return len(host) < 254 and re.fullmatch(rf"{_LABEL}(\.{_LABEL})*\.?", host) is not None
+
+
+def _mode(name: str, value: str) -> int:
+    if not re.fullmatch(r"0?[0-7]{3}", value) or not int(value, 8) & 0o600 == 0o600:
+        raise SettingsError(f"{name} is {value!r}: use three octal digits, such as 660, of which the first is 6 or 7")
+    return int(value, 8)
+
+
+def _group(name: str, value: str) -> int:
+    import grp
+
+    try:
+        return int(value) if re.fullmatch(r"[0-9]{1,9}", value) else grp.getgrnam(value).gr_gid
+    except KeyError:
+        raise SettingsError(f"{name} is {value!r}: name a group of this machine (getent group)") from None
 
 
 def origin(name: str, value: str) -> str:
@@ -252,6 +286,8 @@ def _networks(name: str, value: str) -> tuple[IPv4Network | IPv6Network, ...]:
 # fmt: off
 _TABLE: list[tuple[str, str, Callable[[str, str], Any]]] = [
     ("GOBI_LISTEN", "listen", _listen),
+    ("GOBI_SOCKET_MODE", "socket_mode", _mode),
+    ("GOBI_SOCKET_GROUP", "socket_group", _group),
     ("GOBI_DATA_DIR", "data_dir", _path),
     ("GOBI_TLS_CERT", "tls_cert", _path),
     ("GOBI_TLS_KEY", "tls_key", _path),

@@ -85,6 +85,85 @@ def test_a_listener_for_ipv6_and_ipv4_knows_its_proxy_and_this_machine(tmp_path:
     assert "from 203.0.113.9" in one.log
 
 
+def on_socket(folder: Path, **settings: str) -> tuple[GobiServer, Path]:
+    one = GobiServer(folder)
+    one._listen = "unix:gobi.sock"
+    return one.start(**settings), one.folder / "gobi.sock"
+
+
+def answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(str(path))
+        line.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        return b"".join(iter(lambda: line.recv(1_000), b"")).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(("settings", "mode"), [({}, 0o660), ({"GOBI_SOCKET_MODE": "0666"}, 0o666)])
+def test_a_unix_socket_is_open_to_its_group_or_to_whom_the_settings_say(
+    tmp_path: Path, settings: dict[str, str], mode: int
+) -> None:
+    one, path = on_socket(tmp_path / "s", **settings)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert stat.S_IMODE((one.data_dir / "metadata.db").stat().st_mode) == 0o600
+    assert one.stop() == 0
+    assert not path.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give it to any group")
+@pytest.mark.parametrize("group", ["nogroup", "65534"])
+def test_a_unix_socket_has_the_group_that_the_settings_name(tmp_path: Path, group: str) -> None:
+    one, path = on_socket(tmp_path / "s", GOBI_SOCKET_GROUP=group)
+    assert path.stat().st_gid == 65534
+    one.close()
+
+
+def test_a_socket_on_which_another_server_answers_is_left_alone(tmp_path: Path) -> None:
+    one, path = on_socket(tmp_path / "s")
+    second = GobiServer(tmp_path / "second")
+    second._listen = f"unix:{path}"
+    done = second.gobi("serve")
+    assert (done.returncode, done.stderr.count("\n")) == (78, 1)
+    assert "GOBI_LISTEN" in done.stderr
+    assert answers(path)
+    one.close()
+
+
+def test_a_socket_that_a_killed_server_left_is_replaced(tmp_path: Path) -> None:
+    one, path = on_socket(tmp_path / "s")
+    one.kill9()
+    assert path.exists()
+    one.start()
+    assert answers(path)
+    one.close()
+
+
+def test_a_file_in_the_place_of_the_socket_is_kept(tmp_path: Path) -> None:
+    one = GobiServer(tmp_path / "s")
+    one._listen = "unix:gobi.sock"
+    (one.folder / "gobi.sock").write_text("mine")
+    done = one.gobi("serve")
+    assert (done.returncode, done.stderr.count("\n")) == (78, 1)
+    assert "GOBI_LISTEN" in done.stderr
+    assert (one.folder / "gobi.sock").read_text() == "mine"
+
+
+def test_a_socket_whose_name_is_too_long_is_said(tmp_path: Path) -> None:
+    one = GobiServer(tmp_path / "s")
+    one._listen = f"unix:{one.folder}/{'a' * 120}.sock"
+    done = one.gobi("serve")
+    assert (done.returncode, done.stderr.count("\n")) == (78, 1)
+    assert "107" in done.stderr
+
+
+@pytest.mark.parametrize("listen", ["nohost.invalid:8787", "255.1.1.1:8787", "198.51.100.1:8787"])
+def test_an_address_that_cannot_be_listened_on_is_named_at_once(tmp_path: Path, listen: str) -> None:
+    one = GobiServer(tmp_path / "s")
+    one._listen = listen
+    done = one.gobi("serve")
+    assert (done.returncode, done.stderr.count("\n")) == (78, 1)
+    assert "GOBI_LISTEN" in done.stderr
+
+
 def test_an_address_in_use_is_named_at_once(server: GobiServer, tmp_path: Path) -> None:
     second = GobiServer(tmp_path / "second")
     second._listen = server.url.removeprefix("http://")

@@ -70,17 +70,26 @@ def test_nobody_but_the_server_reaches_the_database_and_redis() -> None:
     assert named == set(COMPOSE["volumes"])
 
 
-def healthcheck(port: int) -> subprocess.CompletedProcess[str]:
+def healthcheck(listen: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(DEPLOY / "healthcheck.py")]
-    environ = {"GOBI_LISTEN": f"0.0.0.0:{port}"}
-    return subprocess.run(command, env=environ, capture_output=True, text=True)
+    return subprocess.run(command, env={"GOBI_LISTEN": listen}, capture_output=True, text=True)
 
 
 def test_its_health_is_whether_it_answers(server: GobiServer) -> None:
-    assert healthcheck(server.address[1]).returncode == 0
+    for host in ("0.0.0.0", "127.0.0.1", "localhost"):  # noqa: S104  # nothing is bound here
+        assert healthcheck(f"{host}:{server.address[1]}").returncode == 0
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
-    done = healthcheck(port)
-    assert done.returncode == 1
-    assert f"127.0.0.1:{port} does not answer" in done.stderr
-    assert "Traceback" not in done.stderr
+    for listen in (f"0.0.0.0:{port}", f"[::1]:{port}", "unix:/nonexistent/gobi.sock"):
+        done = healthcheck(listen)
+        assert done.returncode == 1
+        assert f"{listen} does not answer" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_its_health_is_asked_on_a_unix_socket_too(tmp_path: Path) -> None:
+    one = GobiServer(tmp_path / "s")
+    one._listen = "unix:gobi.sock"
+    one.start()
+    assert healthcheck(f"unix:{one.folder}/gobi.sock").returncode == 0
+    one.close()
