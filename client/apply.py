@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from client.download import Fetcher, copy_what_is_here, pair_renames
 from client.ignore import FILE as IGNORE_FILE
@@ -27,8 +27,6 @@ def apply_here(work: Work, actions: Iterable[Action]) -> None:
                 wanted.append(download)
     if not wanted and not deletes:
         return
-    if any(action.path == IGNORE_FILE for action in (*deletes, *(download.action for download in wanted))):
-        work.again = True  # what is ignored from now on?
     work.progress.start("receiving", len(wanted), sum(download.head.size for download in wanted))
     installer = Installer(work)
     try:
@@ -40,6 +38,30 @@ def apply_here(work: Work, actions: Iterable[Action]) -> None:
     finally:
         installer.finish()  # what came whole stays, also where the rest did not come
         work.progress.done()
+
+
+def apply_rules(work: Work, actions: Mapping[str, Action]) -> Collection[Action]:
+    """Brings `.gobiignore` here before anything else is sent or received. What is left to be done after that.
+
+    What only one of the old and the new patterns leaves out is none of this round's business. Since the patterns are
+    others now, the next one looks at everything.
+    """
+    rules = actions[IGNORE_FILE]
+    if rules.do not in ("download", "delete_local"):
+        return actions.values()
+    before = work.fs.patterns.ignored
+    apply_here(work, [rules])
+    work.fs.read_rules()
+    now = work.fs.patterns.ignored
+    if work.fs.rules != work.view.rules:
+        work.again = True
+    left = [one for path, one in actions.items() if path != IGNORE_FILE and path not in before and path not in now]
+    if IGNORE_FILE not in work.waiting or work.fs.patterns.kept is not None:
+        return left
+    for action in left:
+        if action.do in ("upload", "conflict"):
+            work.wait(action, f"the vault's {IGNORE_FILE} could not be fetched, so what it leaves out is not known")
+    return [action for action in left if action.path not in work.waiting]
 
 
 def _use_what_is_here(

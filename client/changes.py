@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from client.ignore import FILE as IGNORE_FILE
 from client.index import Record
 from client.ports import Clock, FileSystem, Stopped
 from client.queue import DELETE, Operation, OperationQueue
@@ -152,7 +153,8 @@ class _Collector:
                     gone[path] = record
                 elif self._full and record.stamp is not None:
                     yield _same(record)
-        self._found.renamed = recognise((one for one in gone.values() if one.stamp is not None), self._new())
+        missing = (one for one in gone.values() if one.stamp is not None and one.path != IGNORE_FILE)  # out of the way
+        self._found.renamed = recognise(missing, self._new())
         for path, record in gone.items():
             if path in self._found.renamed:
                 yield Change(path, "delete", record.stamp, sent=record.sent)

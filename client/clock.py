@@ -15,3 +15,6 @@ class SystemClock:
 
     def today(self) -> str:
         return time.strftime("%Y-%m-%d")
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)

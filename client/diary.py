@@ -55,7 +55,8 @@ class Diary:
             self._told.pop(path, None)
         refused = [*report.refused, *((one.name, one.reason) for one in report.skipped if one.refused)]
         waiting = [(path, why) for path, why in report.waiting if why != BUSY]
-        for what, rows in (("refused", refused), ("not done yet", waiting)):
+        by_rule = [(one.name, one.reason) for one in report.skipped if one.by_rule]
+        for what, rows in (("refused", refused), ("not done yet", waiting), ("left out", by_rule)):
             for path, why in rows:
                 if self._told.get(path) != why:
                     self._say(f"{what}: {printable(path)}: {printable(why)}")

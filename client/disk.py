@@ -18,9 +18,12 @@ from typing import BinaryIO, Self
 from client import moves
 from client.attributes import Attributes, of_file, of_new_file
 from client.folders import open_folder
+from client.ignore import FILE as IGNORE_FILE
 from client.ports import Blocked, Clock, Entry, LocalChange, Stopped
 from client.reading import ReadableFolder, entry_of
 from client.replaced import Replaced
+from client.rules import Rules
+from client.rules_kept import keep_rules, kept_rules
 from client.staging import Staging
 from client.trash import Trash, trashed
 from client.trouble import blocked, name_not_held, words
@@ -36,7 +39,7 @@ class Disk(ReadableFolder):
     """
 
     def __init__(self, root: Path, *, clock: Clock) -> None:
-        super().__init__(root)
+        super().__init__(root, clock)
         try:
             self._state = open_folder(STATE, self._root)
         except OSError as error:
@@ -46,6 +49,8 @@ class Disk(ReadableFolder):
         self._trash = Trash(self._state, clock)
         self._new_files: dict[str, Attributes] = {}  # by folder, until the next flush
         self._replaced = Replaced(self._state, self._trash, clock)
+        kept, self._kept_ns = kept_rules(self._state)
+        self.patterns = Rules(kept)
         self._changing = (self._folders, self._staging.folders, self._trash.folders, self._replaced.folders)
 
     def close(self) -> None:
@@ -81,6 +86,16 @@ class Disk(ReadableFolder):
 
     def trashed(self) -> Iterator[tuple[int, BinaryIO]]:
         return trashed(self._state)
+
+    def keep_rules(self) -> None:
+        if self.patterns.good != self.patterns.kept:
+            self._kept_ns = self._clock.time_ns()
+            keep_rules(self._state, self.patterns.good, self._kept_ns)
+            self.patterns.kept = self.patterns.good
+
+    def forget_rules(self) -> None:
+        self.patterns.forget()
+        keep_rules(self._state, None, 0)
 
     def flush(self) -> None:
         waiting = len(self._staging) + sum(len(folders.touched) for folders in self._changing)
@@ -131,7 +146,10 @@ class Disk(ReadableFolder):
             raise blocked(error) from error
         finally:
             self._staging.remove(handle)
-        return _entry(path, ours, folder, name)
+        entry = _entry(path, ours, folder, name)
+        if path == IGNORE_FILE:
+            self._installed_rules = entry
+        return entry
 
     def remove(self, path: str, expected: Entry, trash: bool) -> None:
         if self.stat(path) != expected:

@@ -7,7 +7,7 @@ everything up to it is done or stands in the queue. A sync that is cut off anywh
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from client.ahead import Ahead, ahead
@@ -22,25 +22,29 @@ from client.queue import DELETE, Operation, OperationQueue
 from client.report import Report, Silent
 from client.scan import View
 from client.sight import Sight
+from client.standing import stand
 from client.todo import divide, kept, plan
 from client.witness import Witness
 from client.work import Room, Work
 from sync.model import Action
 
 ROUNDS = 5
+LOOKS, BETWEEN_LOOKS = 12, 0.25  # at a `.gobiignore` that is being changed; seconds
 RESTARTS = 3  # of one exchange whose cursor expires while it goes on
 
 
 class Options(NamedTuple):
     """`propagate_deletes`: a person has said that what vanished here is to be deleted everywhere; nobody else may.
     `allow_mass_delete`: even where that is most. `busy`: files that somebody is in the middle of changing.
-    `accept_mounts`: what is mounted in the folder is right as it is.
+    `accept_mounts`: what is mounted in the folder is right as it is. `patient`: waits for a `.gobiignore` that was
+    changed a moment ago to be whole.
     """
 
     propagate_deletes: bool = False
     allow_mass_delete: bool = False
     busy: frozenset[str] = frozenset()
     accept_mounts: bool = False
+    patient: bool = False
 
 
 class Engine:
@@ -82,9 +86,11 @@ class Engine:
 
     def sync(self, options: Options | None = None) -> Report:
         """Raises Stopped, ServerAway, ServerRefused; whatever was done until then is kept."""
-        report = Report()
+        report, options = Report(), options or Options()
+        if options.patient:
+            self._await_rules()
         for _ in range(ROUNDS):
-            if not self._round(options or Options(), report):
+            if not self._round(options, report):
                 break
         self._end(report)
         return report
@@ -96,7 +102,7 @@ class Engine:
         """
         report = Report()
         for attempt in range(ROUNDS):
-            if self._index.cursor == START or IGNORE_FILE in touched.paths | touched.busy:
+            if IGNORE_FILE in touched.paths or self._index.cursor == START or self._index.rules != self._fs.rules:
                 return self.sync(Options(busy=touched.busy))
             news = None if heard is None or attempt else [one for one in heard if one.stamp > self._seen]
             try:
@@ -107,6 +113,13 @@ class Engine:
         self._end(report)
         return report
 
+    def _await_rules(self) -> None:
+        for _ in range(LOOKS):
+            self._fs.read_rules()
+            if not self._fs.patterns.unsettled:
+                break
+            self._clock.sleep(BETWEEN_LOOKS)
+
     def _round(self, options: Options, report: Report) -> bool:
         """Whether another one is needed."""
 
@@ -116,6 +129,7 @@ class Engine:
         waiting, later = divide(self._load(report), concerns)
         self._remember_sent(waiting)
         view, deleted = self.sight.everything(waiting, options.busy, accept_mounts=options.accept_mounts)
+        self._fs.keep_rules()
         if deleted:
             waiting, later = divide(self._load(report), concerns)
         outgoing, answer, full = self._exchange(view, waiting, options)
@@ -212,7 +226,7 @@ class Engine:
         self.removing = {path for path, action in answer.actions.items() if action.do == "delete_local"}
         try:
             if answer.actions:
-                _carry_out(work, answer.actions.values())
+                _carry_out(work, answer.actions)
             self._finish(work, unseen, outgoing)
         finally:
             self.removing = set()
@@ -288,10 +302,10 @@ class Engine:
     def _finish(self, work: Work, unseen: Iterable[Operation], outgoing: Outgoing) -> None:
         left = list(kept(work, unseen, outgoing))
         self._queue.replace(left)
-        self._index.finish(work.cursor, self._fs.rules)
+        self._index.finish(work.cursor, work.view.rules)
         self._sum_up(work, left, outgoing)
 
-    def _sum_up(self, work: Work, left: Iterable[Operation], outgoing: Outgoing) -> None:
+    def _sum_up(self, work: Work, left: Collection[Operation], outgoing: Outgoing) -> None:
         report, records = work.report, self._index.records
         renamed = {old for old, new in outgoing.renamed.items() if old in work.deleted and new in work.uploaded}
         report.renamed += len(renamed)
@@ -299,14 +313,15 @@ class Engine:
         report.deleted_there += len(work.deleted) - len(renamed)
         report.files = sum(record.stamp is not None for record in records.values())
         report.skipped = work.view.skipped
-        report.conflicts = sorted((path, one.conflict) for path, one in records.items() if one.conflict)
-        report.refused = sorted([(one.path, one.why) for one in left if one.refused] + list(work.view.held.items()))
-        report.waiting = sorted((one.path, one.why) for one in left if not one.refused)
+        standing = stand(work.view, records, left, self._fs)
+        report.conflicts, report.refused, report.waiting = standing
+        report.rules_unsettled = self._fs.patterns.unsettled
 
 
-def _carry_out(work: Work, actions: Collection[Action]) -> None:
-    from client.apply import apply_here  # late: most syncs have nothing to do, and are to have done it at once
+def _carry_out(work: Work, actions: Mapping[str, Action]) -> None:
+    from client.apply import apply_here, apply_rules  # late: most syncs have nothing to do, and are to be over at once
     from client.upload import apply_there
 
-    apply_here(work, actions)
-    apply_there(work, actions)
+    left = apply_rules(work, actions) if IGNORE_FILE in actions else actions.values()
+    apply_here(work, left)
+    apply_there(work, left)

@@ -61,7 +61,7 @@ class Folder:
         from client.lock import locked
 
         self.check()
-        options = Options(propagate_deletes, allow_mass_delete, accept_mounts=accept_mounts)
+        options = Options(propagate_deletes, allow_mass_delete, accept_mounts=accept_mounts, patient=True)
         with locked(self.state), self._index(repair=True) as index, Disk(self.root, clock=self._clock) as disk:
             disk.sweep()
             engine = Engine(disk, transport, self._clock, index, self._queue(), device=device, progress=progress)

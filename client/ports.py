@@ -7,9 +7,12 @@ the file system's side and microseconds on the server's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from sync.model import Action, Change, Json, Version, bounded_mtime
+
+if TYPE_CHECKING:
+    from client.rules import Rules
 
 SMALL = 8 * 1024 * 1024
 """Files up to this size (bytes) travel in bundles and are held in memory; larger ones are streamed alone."""
@@ -40,13 +43,15 @@ class Skipped(NamedTuple):
     """Something in the folder that cannot be synced, and why, in words for the user. `name` is printable.
 
     `path`: its vault path, where it has one. What lies there and below is unknown: neither missing nor deleted.
-    `refused`: it is, or may hold, a file that ought to be synced; a person has to do something first.
+    `refused`: it is, or may hold, a file that ought to be synced; a person has to do something first. `by_rule`: gobi
+    leaves it out of its own accord.
     """
 
     name: str
     reason: str
     path: str | None = None
     refused: bool = False
+    by_rule: bool = False
 
 
 class Mount(NamedTuple):
@@ -84,10 +89,8 @@ class FileSystem(Protocol):
     """One folder. Never follows a symbolic link, never leaves the folder, never shows `.gobi`."""
 
     def scan(self) -> tuple[list[Entry], list[Skipped]]:
-        """All regular files that are not ignored, and what had to be skipped. Reads `.gobiignore` anew.
-
-        Raises Stopped where `.gobiignore` cannot be read or understood.
-        """
+        """All regular files that are not ignored, and what had to be skipped. Reads `.gobiignore` anew, and may raise
+        what `read_rules` does."""
 
     def look_at(self, paths: Iterable[str]) -> tuple[list[Entry], list[Skipped]]:
         """The same for single paths, going by the patterns of the latest scan."""
@@ -98,9 +101,21 @@ class FileSystem(Protocol):
         May be asked by any thread.
         """
 
+    patterns: Rules
+    """What is ignored, as `.gobiignore` said when it was read last."""
+
+    def read_rules(self) -> None:
+        """Reads `.gobiignore` anew. Raises Stopped where it cannot be, and nothing is known of before."""
+
+    def keep_rules(self) -> None:
+        """Remembers `.gobiignore`, if it is good, for a time when it is not. Survives the end of the process."""
+
+    def forget_rules(self) -> None:
+        """The file was deleted, and that was meant: its patterns hold no longer."""
+
     @property
     def rules(self) -> str:
-        """Names the ignore patterns that the latest scan went by; "" for none."""
+        """Names the ignore patterns that hold: others have another name."""
 
     def ignored(self, path: str) -> bool: ...
 
@@ -258,6 +273,8 @@ class Clock(Protocol):
 
     def today(self) -> str:
         """The local date, YYYY-MM-DD."""
+
+    def sleep(self, seconds: float) -> None: ...
 
 
 class Progress(Protocol):

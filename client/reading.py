@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
+import signal
 import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,9 +14,10 @@ from typing import BinaryIO
 
 from client.folders import Folders, split
 from client.ignore import FILE as IGNORE_FILE
-from client.ignore import Ignore, Nothing
+from client.ignore import MAX_BYTES
 from client.mounts import mounted_below
-from client.ports import SMALL, Blocked, Entry, LocalChange, Mount, Skipped, Stopped
+from client.ports import SMALL, Blocked, Clock, Entry, LocalChange, Mount, Skipped, Stopped
+from client.rules import SETTLED_NS, Rules, unreadable
 from client.trouble import blocked, words
 from client.walk import STATE, walk, walk_to
 
@@ -27,27 +30,42 @@ _NO_FILE = (errno.ELOOP, errno.ENXIO, errno.EISDIR)  # a link, a socket, a folde
 class ReadableFolder:
     """The folder `root`. Raises Stopped where it cannot be opened."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, clock: Clock) -> None:
+        self._clock = clock
         try:
             self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise Stopped(f"{root} cannot be opened ({words(error)}); correct that and try again", 78) from error
         self._folded = _exists(STATE.upper(), self._root)  # names that differ only in case are one to this disk
         self._folders = Folders(self._root, exact=self._folded)
-        self._ignore: Ignore | Nothing = Nothing()
+        self.patterns = Rules()
+        self._kept_ns = 0  # when its patterns were kept
+        self._installed_rules: Entry | None = None  # `.gobiignore` as gobi itself put it there
 
     def close(self) -> None:
         self._folders.clear()
         os.close(self._root)
 
     def read_rules(self) -> None:
-        """Reads `.gobiignore` anew, as `scan` does. Raises Stopped."""
-        self._ignore = self._read_rules()
+        try:
+            text, status, steady = self._rules_file()
+        except FileNotFoundError:
+            self.patterns.read(None)
+        except OSError as error:
+            reason = "it is a symbolic link" if error.errno == errno.ELOOP else words(error)
+            self.patterns.read(None, why=unreadable(reason))
+        else:
+            if status is None:
+                self.patterns.read(None, why=unreadable("it is not a regular file"))
+            elif not text and self.patterns.kept and max(self._kept_ns, status.st_mtime_ns) < self._clock.boot_ns():
+                self.patterns.read(None, why=unreadable("it is empty since the machine went down"))
+            else:
+                self.patterns.read(text, settled=steady and self._has_stood(status))
 
     def scan(self) -> tuple[list[Entry], list[Skipped]]:
         self._folders.clear()
         self.read_rules()
-        return walk(self._root, self._ignore if isinstance(self._ignore, Ignore) else None)
+        return walk(self._root, self.patterns.ignored)
 
     def look_at(self, paths: Iterable[str]) -> tuple[list[Entry], list[Skipped]]:
         self._folders.clear()
@@ -58,14 +76,14 @@ class ReadableFolder:
 
     @property
     def rules(self) -> str:
-        return self._ignore.rules
+        return self.patterns.ignored.rules
 
     def ignored(self, path: str) -> bool:
-        return path in self._ignore
+        return path in self.patterns.ignored
 
     def ignored_folder(self, path: str) -> bool:
         """Whether everything in the folder is ignored, in a folder that is not."""
-        return isinstance(self._ignore, Ignore) and self._ignore.folder(path)
+        return self.patterns.ignored.folder(path)
 
     def stat(self, path: str) -> Entry | None:
         above = path.rpartition("/")[0]
@@ -124,17 +142,22 @@ class ReadableFolder:
                 raise LocalChange(f"{path!r} changed while it was read")
         return before
 
-    def _read_rules(self) -> Ignore | Nothing:
-        try:
-            with open(os.open(IGNORE_FILE, _READ, dir_fd=self._root), "rb") as file:
-                if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                    return Ignore(file.read())
-            reason = "it is not a regular file"
-        except FileNotFoundError:
-            return Nothing()
-        except OSError as error:
-            reason = "it is a symbolic link" if error.errno == errno.ELOOP else words(error)
-        raise Stopped(f"{IGNORE_FILE} cannot be read ({reason}); correct that and sync again", 78)
+    def _rules_file(self) -> tuple[bytes, os.stat_result | None, bool]:
+        """The text of `.gobiignore`, its status (None: not a regular file), and whether nobody is writing it."""
+        with open(os.open(IGNORE_FILE, _READ, dir_fd=self._root), "rb") as file:
+            before = os.fstat(file.fileno())
+            if not stat.S_ISREG(before.st_mode):
+                return b"", None, False
+            text = file.read(MAX_BYTES + 1)
+            after = os.fstat(file.fileno())
+            unchanged = entry_of(IGNORE_FILE, before) == entry_of(IGNORE_FILE, after)
+            return text, after, unchanged and not is_being_written(file.fileno())
+
+    def _has_stood(self, status: os.stat_result) -> bool:
+        """Whether nobody has changed the file for a while. The ctime says so, whatever date a program gave it."""
+        if entry_of(IGNORE_FILE, status) == self._installed_rules:
+            return True
+        return abs(self._clock.time_ns() - status.st_ctime_ns) >= SETTLED_NS
 
     def _status(self, path: str) -> os.stat_result:
         try:
@@ -177,3 +200,19 @@ def _exists(name: str, folder: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def is_being_written(descriptor: int) -> bool:
+    """Whether somebody has the file open for writing. False where this system, or the file's owner, does not say.
+
+    A lease for reading is only given on a file that nobody writes to; it is handed back at once.
+    """
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)  # who opens it meanwhile shall not end us with a SIGIO
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except AttributeError:
+        return False  # not on this system
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    return False

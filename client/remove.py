@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from client.changes import BY_HAND, deletes_of
+from client.ignore import FILE as IGNORE_FILE
 from client.index import Index, Record
 from client.names import printable
 from client.ports import Blocked, Clock, Entry, FileSystem, LocalChange, Stopped
@@ -21,10 +22,15 @@ def remove(fs: FileSystem, index: Index, queue: OperationQueue, clock: Clock, na
     Raises Stopped for a name that is neither here nor tracked; then nothing was removed.
     """
     entries = {entry.path: entry for entry in fs.scan()[0]}
+    names, removal = list(names), Removal()
+    if IGNORE_FILE in names and IGNORE_FILE not in index.records and fs.patterns.kept is not None:
+        fs.forget_rules()  # no server will say that it is gone
+        if IGNORE_FILE not in entries:
+            names.remove(IGNORE_FILE)
+            removal.removed.append(IGNORE_FILE)
     paths = sorted({path for name in names for path in _meant(name, entries, index.records)})
     waiting = [one for one in queue.load()[0] if one.op != DELETE or one.by == BY_HAND]
     queue.append(deletes_of(paths, index.records, waiting, clock, BY_HAND))
-    removal = Removal()
     for path in paths:
         try:
             if path in entries:

@@ -15,7 +15,8 @@ class Report:
     `waiting`: what could not be done now and is tried again with the next sync. `held`: a program has a file open that
     was replaced or removed, so that somebody has to look at it again. `notes`: whatever else is worth
     knowing, one sentence each. `trail`: what happened to which file, in order. `unreached`: of what was waiting in any
-    round, what the server, or what is on the way to it, could not take or bring.
+    round, what the server, or what is on the way to it, could not take or bring. `rules_unsettled`: `.gobiignore` has
+    to be looked at again soon.
     """
 
     uploaded: int = 0
@@ -36,6 +37,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     trail: list[tuple[str, str]] = field(default_factory=list)
     unreached: list[str] = field(default_factory=list)
+    rules_unsettled: bool = False
 
     @property
     def in_step(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from client.ignore import FILE as IGNORE_FILE
 from client.index import Index, Record
 from client.mounts import Places, changed, is_below, judge, left_out
 from client.pause import collector_paused
@@ -22,6 +23,7 @@ EMPTIED = (
     "content back, delete it and sync"
 )
 
+CHANGING = "it keeps changing"
 BUSY = "somebody is in the middle of changing it"
 MOUNTING = "another disk is mounted here than at the latest look at everything"
 
@@ -32,7 +34,8 @@ class View:
 
     `entries`: every regular file. `hashes`: of those that were read. `fresh`: records of files that were touched and
     have the same content. `unsteady`: files that changed while they were read. `held`: files that somebody must look
-    at, and why. `mounts`: what is mounted in the folder. `places`: what that says, beside what is remembered.
+    at, and why. `rules`: names the ignore patterns that it was looked at by. `mounts`: what is mounted in the folder.
+    `places`: what that says, beside what is remembered.
     """
 
     at_ns: int
@@ -43,13 +46,14 @@ class View:
     unsteady: set[str] = field(default_factory=set)
     held: dict[str, str] = field(default_factory=dict)
     hidden: dict[str, str] = field(default_factory=dict)  # path of a place that cannot be seen into: why
+    rules: str = ""
     mounts: dict[str, Mount] = field(default_factory=dict)
     places: Places = field(default_factory=lambda: Places({}, {}))
 
     def why_unknown(self, path: str) -> str | None:
         """Why nothing can be said or done about the path; None where all is well."""
         if path in self.unsteady:
-            return "it keeps changing"
+            return CHANGING
         if path in self.held:
             return self.held[path]
         if self.hidden:
@@ -153,8 +157,11 @@ def _examine(
     clock: Clock,
     progress: Progress,
 ) -> None:
-    view.hidden = {one.path: one.reason for one in view.skipped if one.path is not None}
+    view.rules = fs.rules
+    view.hidden = {one.path: one.reason for one in view.skipped if one.path is not None and not one.by_rule}
     view.hidden |= dict.fromkeys(busy, BUSY)
+    if fs.patterns.unsettled:
+        view.hidden[IGNORE_FILE] = BUSY  # nor is it for others before it is what it is to be
     doubtful = [entry for entry in doubtful if entry.path not in view.hidden]
     if doubtful:
         _read(view, doubtful, fs, records, clock, progress)

@@ -35,8 +35,11 @@ def report_lines(report: Report, place: str) -> Iterator[str]:
     state = "In step" if report.in_step else "Not in step"
     yield f"{state} with {place}: {what}"
     yield from _needs(report.conflicts, report.refused, report.waiting)
-    if report.skipped:
-        yield f"{_files(len(report.skipped))} left out; gobi status lists them"
+    if report.full:
+        yield from _reasons("left out", [(one.name, one.reason) for one in report.skipped if one.by_rule])
+    left_out = sum(not one.by_rule for one in report.skipped)
+    if left_out:
+        yield f"{_files(left_out)} left out; gobi status lists them"
     yield from map(shown, report.notes)
 
 
@@ -142,6 +145,7 @@ def _ago(stamp: int, now: float) -> str:
 
 def report_json(report: Report) -> Json:
     row = asdict(report)
+    del row["rules_unsettled"]
     del row["trail"]  # 10,000 lines after a first sync; the log of `gobi watch` has them
     return {"in_step": report.in_step} | row | _lists(report.conflicts, report.refused, report.waiting, report.skipped)
 

@@ -8,6 +8,7 @@ from client.ports import Clock, FileSystem
 from client.queue import DELETE, OperationQueue
 from client.report import Silent, Status
 from client.scan import look
+from client.standing import stand
 
 
 def status(fs: FileSystem, index: Index, queue: OperationQueue, clock: Clock) -> Status:
@@ -28,10 +29,8 @@ def status(fs: FileSystem, index: Index, queue: OperationQueue, clock: Clock) ->
             found.missing.append(change.path)
         elif change.hash != record.hash and record.conflict is None:
             found.edited.append(change.path)
-    found.conflicts = sorted((path, one.conflict) for path, one in records.items() if one.conflict)
-    pending = [one for one in waiting if one.op != DELETE]
-    found.refused = [(one.path, one.why) for one in pending if one.refused] + list(view.held.items())
-    found.waiting = [(one.path, one.why or "the last sync did not get to it") for one in pending if not one.refused]
+    pending = [one._replace(why=one.why or "the last sync did not get to it") for one in waiting if one.op != DELETE]
+    found.conflicts, found.refused, found.waiting = stand(view, records, pending, fs)
     if damaged:
         found.notes.append(f"{damaged} lines of the queue are unreadable; the next sync drops them")
     return found

@@ -6,17 +6,16 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from client.folders import open_folder
+from client.ignore import BUILT_IN, Ignore, Ignored
 from client.names import printable
 from client.ports import Entry, Skipped
 from sync.paths import MAX_PATH_BYTES, BadPath, check_path
 
-if TYPE_CHECKING:
-    from client.ignore import Ignore
-
 STATE = ".gobi"
+GIT = "git's own files, which no copy of single files keeps sound; `!.git/` in .gobiignore takes them in"
 
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
@@ -27,10 +26,10 @@ _KINDS = {
 }
 
 
-def walk(root: int, ignore: Ignore | None) -> tuple[list[Entry], list[Skipped]]:
+def walk(root: int, ignored: Ignored) -> tuple[list[Entry], list[Skipped]]:
     """All regular files below the open folder `root` that are not ignored, and what had to be skipped."""
-    found = _Walk(ignore)
-    found.folder(root, "")
+    found = _Walk(ignored)
+    found.tree(root)
     return found.entries, found.skipped
 
 
@@ -38,21 +37,47 @@ def walk_to(
     paths: Iterable[str], ignored: Callable[[str], bool], status_of: Callable[[str], os.stat_result]
 ) -> tuple[list[Entry], list[Skipped]]:
     """The same for single paths. `status_of` raises OSError; ELOOP where a symbolic link leads there."""
-    found = _Walk(None)
+    found = _Walk(Ignore(None))
     for path in sorted(paths):
         if not ignored(path) and found.may_be_synced(path):
             found.look_at(path, status_of)
     return found.entries, found.skipped
 
 
+class _Open(NamedTuple):
+    """A folder that is being walked through. `prefix`: its path and a slash; `folders`: names in it yet to be seen."""
+
+    descriptor: int
+    prefix: str
+    folders: list[str]
+
+
 class _Walk:
-    def __init__(self, ignore: Ignore | None) -> None:
-        self._ignore = ignore
+    def __init__(self, ignored: Ignored) -> None:
+        self._ignored = ignored
         self.entries: list[Entry] = []
         self.skipped: list[Skipped] = []
 
-    def folder(self, descriptor: int, prefix: str) -> None:
-        """`prefix` is the folder's path and a slash, or "" for the root."""
+    def tree(self, root: int) -> None:
+        """Depth first, without a call for each level: folders may lie hundreds deep."""
+        stack = [_Open(root, "", self._list(root, ""))]
+        try:
+            while stack:
+                above = stack[-1]
+                name = above.folders.pop() if above.folders else None
+                path = f"{above.prefix}{name}"
+                inner = self._open(above.descriptor, name, path) if name is not None else None
+                if not above.folders:  # a long chain of folders holds no more than one open
+                    _close(stack.pop())
+                if inner is not None:
+                    stack.append(_Open(inner, path + "/", []))
+                    stack[-1].folders.extend(self._list(inner, path + "/"))
+        finally:
+            while stack:
+                _close(stack.pop())
+
+    def _list(self, descriptor: int, prefix: str) -> list[str]:
+        """Notes the files in a folder. The names of the folders in it that are to be walked through, the last first."""
         folders: list[str] = []
         listing: list[os.DirEntry[str]] = []
         try:
@@ -66,22 +91,24 @@ class _Walk:
             name = entry.name
             path = prefix + name
             plain = name.isascii() and name.isprintable() and "\\" not in name and len(path) <= MAX_PATH_BYTES
-            if plain or self.may_be_synced(path):
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue
-                except OSError as error:
-                    self._skip(path, f"cannot be looked at: {error.strerror}", refused=True)
-                    continue
-                if stat.S_ISDIR(status.st_mode):
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self._skip(path, f"cannot be looked at: {error.strerror}", refused=True)
+                continue
+            is_folder = stat.S_ISDIR(status.st_mode)
+            if self._ignored.folder(path) if is_folder else self._ignored.file(path):
+                if name == BUILT_IN:
+                    self.skipped.append(Skipped(printable(path), GIT, path, by_rule=True))
+            elif plain or self.may_be_synced(path):
+                if is_folder:
                     folders.append(name)
-                elif self._ignore is None or not self._ignore.file(path):
+                else:
                     self._file(path, status)
-        for name in folders:
-            path = prefix + name
-            if self._ignore is None or not self._ignore.folder(path):
-                self._descend(descriptor, name, path)
+        folders.reverse()
+        return folders
 
     def may_be_synced(self, path: str) -> bool:
         try:
@@ -111,18 +138,19 @@ class _Walk:
             kind = _KINDS.get(stat.S_IFMT(status.st_mode), "not a regular file")
             self._skip(path, f"{kind}; gobi syncs regular files only")
 
-    def _descend(self, parent: int, name: str, path: str) -> None:
+    def _open(self, parent: int, name: str, path: str) -> int | None:
         try:
-            descriptor = open_folder(name, parent)
+            return open_folder(name, parent)
         except FileNotFoundError:
-            return
+            return None
         except OSError as error:
             self._skip(path, f"the folder cannot be opened: {error.strerror}", refused=True)
-            return
-        try:
-            self.folder(descriptor, path + "/")
-        finally:
-            os.close(descriptor)
+            return None
 
     def _skip(self, path: str, reason: str, *, refused: bool = False) -> None:
         self.skipped.append(Skipped(printable(path or "."), reason, path, refused))
+
+
+def _close(folder: _Open) -> None:
+    if folder.prefix:  # the root is the caller's
+        os.close(folder.descriptor)

@@ -82,7 +82,8 @@ class Watch:
         self._intervals = intervals or Intervals()
         self._mailbox: Mailbox[Told | Outcome[Report]] = Mailbox()
         self._errands: Errands[Report] = Errands(self._mailbox.put)
-        self._pending = Pending(moment, times or Times())
+        self._times = times or Times()
+        self._pending = Pending(moment, self._times)
         self._vanished: dict[str, float] = {}  # files that are missing, and when that is a delete
         self._heard: list[Heard] = []
         self._ask = False  # whether more may have happened elsewhere than was told
@@ -222,7 +223,7 @@ class Watch:
     def _note_moved(self, path: str, source: str | None) -> None:
         """A temporary file that takes the place of a known one is a save, and goes at once."""
         records = self._index.records
-        if source is not None and source in records:
+        if source is not None and source in records and source != IGNORE_FILE:
             self._pending.gone(source, renamed=True)
         self._pending.moved(path, renamed=source is not None and (source in records or path not in records))
 
@@ -230,6 +231,9 @@ class Watch:
         """A name is gone; another file may have it already, as when one is saved, or received, by a rename."""
         if self._exists(path):
             self._pending.moved(path, renamed=True)
+        elif path == IGNORE_FILE:  # what it leaves out is not let out by a program that takes it away for a moment
+            self._pending.open(path)
+            self._vanished[path] = now + self._times.open
         else:
             self._pending.gone(path)
             self._vanished[path] = now + self._intervals.vanished
@@ -295,6 +299,8 @@ class Watch:
             if outcome.value.waiting or outcome.value.held:
                 again = self._moment() + self._intervals.again
                 self._ask_at = again if self._ask_at is None else min(self._ask_at, again)
+            if outcome.value.rules_unsettled:
+                self._pending.open(IGNORE_FILE)  # a look at it once it has stood for a while
             if IGNORE_FILE in touched.paths:
                 self._look_around()  # what was ignored until now is not watched yet
             if self._live is not None:

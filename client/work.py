@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from client.ahead import Ahead
+from client.ignore import FILE as IGNORE_FILE
 from client.index import Index, Record
 from client.ports import Clock, Entry, FileSystem, Progress, Transport
 from client.queue import Operation
@@ -72,6 +73,9 @@ class Work:
     def gone(self, path: str) -> None:
         """Neither side has a file there."""
         self.index.forget(path)
+        if path == IGNORE_FILE:  # it was deleted, and everybody knows: from now on nothing is left out
+            self.fs.forget_rules()
+            self.again = True
 
     def wait(self, action: Action, why: str, *, refused: bool = False) -> None:
         """The next sync tries again. With `refused` a person has to do something first."""

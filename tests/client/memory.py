@@ -9,9 +9,9 @@ from io import BytesIO
 from typing import BinaryIO
 
 from client.ignore import FILE as IGNORE_FILE
-from client.ignore import Ignore, Nothing
 from client.ports import SMALL, Blocked, Entry, LocalChange, Mount, NoRoom, Skipped
 from client.queue import Operation
+from client.rules import Rules
 from sync.paths import ancestors
 
 SECOND = 1_000_000_000
@@ -33,6 +33,9 @@ class ManualClock:
 
     def today(self) -> str:
         return self.date
+
+    def sleep(self, seconds: float) -> None:
+        self.forward(seconds)
 
     def forward(self, seconds: float) -> None:
         self.now_ns += int(seconds * SECOND)
@@ -65,7 +68,8 @@ class MemoryFileSystem:
     mounted: dict[str, Mount] = field(default_factory=dict)
     meddle: Callable[[str, str], None] = lambda method, path: None
     unflushed: set[str] = field(default_factory=set)
-    _ignore: Ignore | Nothing = field(default_factory=Nothing)
+    patterns: Rules = field(default_factory=Rules)
+    settled: bool = True  # whether `.gobiignore` has stood for a while
     _inodes: int = 0
 
     # -- what a person does
@@ -93,23 +97,32 @@ class MemoryFileSystem:
 
     # -- FileSystem
 
+    def read_rules(self) -> None:
+        file = self.files.get(IGNORE_FILE)
+        self.patterns.read(file.data if file else None, settled=self.settled)
+
+    def keep_rules(self) -> None:
+        self.patterns.kept = self.patterns.good
+
+    def forget_rules(self) -> None:
+        self.patterns.forget()
+
     def scan(self) -> tuple[list[Entry], list[Skipped]]:
-        rules = self.files.get(IGNORE_FILE)
-        self._ignore = Ignore(rules.data) if rules else Nothing()
-        return [file.entry(path) for path, file in self.files.items() if path not in self._ignore], []
+        self.read_rules()
+        return [file.entry(path) for path, file in self.files.items() if not self.ignored(path)], []
 
     def look_at(self, paths: Iterable[str]) -> tuple[list[Entry], list[Skipped]]:
-        return [file.entry(path) for path in paths if (file := self.files.get(path)) and path not in self._ignore], []
+        return [file.entry(path) for path in paths if (file := self.files.get(path)) and not self.ignored(path)], []
 
     def mounts(self) -> dict[str, Mount] | None:
         return dict(self.mounted)
 
     @property
     def rules(self) -> str:
-        return self._ignore.rules
+        return self.patterns.ignored.rules
 
     def ignored(self, path: str) -> bool:
-        return path in self._ignore
+        return path in self.patterns.ignored
 
     def stat(self, path: str) -> Entry | None:
         self.meddle("stat", path)

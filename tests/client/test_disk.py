@@ -129,7 +129,7 @@ def test_a_folder_that_cannot_be_listed_is_named_so_that_nothing_below_counts_as
     assert [one.path for one in found] == ["locked"]
 
 
-@pytest.mark.parametrize("text", [b"\xff\xfe", b"good\n!\n"])
+@pytest.mark.parametrize("text", [b"\xff\xfea\0", b"a" * 300_000])
 def test_an_ignore_file_that_cannot_be_understood_stops_the_scan(disk: Disk, root: Path, text: bytes) -> None:
     (root / ".gobiignore").write_bytes(text)
     with pytest.raises(Stopped, match="gobiignore"):

@@ -1,0 +1,55 @@
+"""Where a folder stands: what is in conflict, what needs a person, what is not done yet. The same for all commands."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from client.ignore import FILE as IGNORE_FILE
+from client.index import Record
+from client.ports import FileSystem
+from client.queue import Operation
+from client.scan import BUSY, CHANGING, View
+
+GONE = (
+    "is gone, and the server does not have it; what it left out stays out. Write it anew, or let go of its patterns "
+    f"with gobi rm DIR {IGNORE_FILE}"
+)
+
+
+class Standing(NamedTuple):
+    """Paths with the conflict's id, or with words for the user; sorted.
+
+    `refused`: a person has to do something first. `waiting`: the next sync tries again.
+    """
+
+    conflicts: list[tuple[str, str]]
+    refused: list[tuple[str, str]]
+    waiting: list[tuple[str, str]]
+
+
+def stand(view: View, records: Mapping[str, Record], queue: Collection[Operation], fs: FileSystem) -> Standing:
+    """`queue`: what it has after the latest sync."""
+    conflicts = sorted((path, one.conflict) for path, one in records.items() if one.conflict)
+    refused = [(one.path, one.why) for one in queue if one.refused]
+    refused += view.held.items()
+    refused += [(IGNORE_FILE, problem) for problem in fs.patterns.problems]
+    if _rules_are_lost(view, records, queue, fs):
+        refused.append((IGNORE_FILE, GONE))
+    waiting = {one.path: one.why for one in queue if not one.refused}
+    waiting |= dict.fromkeys(view.unsteady, CHANGING)
+    if fs.patterns.unsettled:
+        waiting[IGNORE_FILE] = BUSY
+    return Standing(conflicts, sorted(refused), sorted(waiting.items()))
+
+
+def _rules_are_lost(view: View, records: Mapping[str, Record], queue: Collection[Operation], fs: FileSystem) -> bool:
+    """Whether `.gobiignore` is away, and nothing will bring it back."""
+    patterns = fs.patterns
+    if patterns.kept is None or patterns.problems or IGNORE_FILE in view.entries:
+        return False
+    if IGNORE_FILE in records or view.why_unknown(IGNORE_FILE) is not None:
+        return False
+    if any(one.path == IGNORE_FILE for one in queue):
+        return False
+    return fs.stat(IGNORE_FILE) is None  # it may have come since
