@@ -9,7 +9,9 @@ from pathlib import Path
 
 from client import config as configuration
 from client.config import CONFIG, BadUrl, Config, shown
+from client.nesting import vault_above, vault_below
 from client.ports import ServerRefused, Stopped
+from client.words import command
 from sync.model import Json
 from sync.paths import is_device, is_name
 
@@ -45,11 +47,9 @@ def _as_before(folder: Path, wanted: Config) -> Config:
     """`wanted`, with the id that the folder has already. Raises Stopped where it belongs elsewhere."""
     if os.path.lexists(folder) and not folder.is_dir():
         raise Stopped(f"{shown(folder)} is not a folder", USAGE)
-    for above in folder.parents:
-        if (configuration.state_folder(above) / "config.json").exists():
-            raise Stopped(f"{shown(folder)} lies inside {shown(above)}, which is connected already", USAGE)
     present = _present(folder)
     if present is None:
+        _check_nesting(folder)
         return wanted
     if (present.url, present.vault) != (wanted.url, wanted.vault):
         raise Stopped(
@@ -58,6 +58,21 @@ def _as_before(folder: Path, wanted: Config) -> Config:
             USAGE,
         )
     return Config(wanted.url, wanted.vault, wanted.user, wanted.device, wanted.insecure, present.id)
+
+
+def _check_nesting(folder: Path) -> None:
+    """Raises Stopped where a vault would come to lie in another."""
+    if (other := vault_above(folder)) is not None:
+        how = f"lies inside {shown(other)}"
+    elif (other := vault_below(folder)) is not None:
+        how = f"has {shown(other)} in it"
+    else:
+        return
+    raise Stopped(
+        f"{shown(folder)} {how}, which is connected already, and no file can belong to two vaults; connect a folder "
+        f"beside it, or run {command('disconnect', other)} first",
+        USAGE,
+    )
 
 
 def _present(folder: Path) -> Config | None:

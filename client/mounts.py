@@ -118,6 +118,44 @@ def _below(root: str, table: bytes) -> dict[str, Mount]:
     return found
 
 
+def aliases(path: str) -> list[str]:
+    """Every name of the place that has the absolute, real `path`, also those that bind mounts give it; `path` first."""
+    try:
+        table = [_mount(line) for line in _read().splitlines()]
+    except OSError:
+        return [path]
+    around = [one for one in table if path == one[2] or path.startswith(one[2].rstrip("/") + "/")]
+    if not around:
+        return [path]
+    device, root, place = max(reversed(around), key=lambda one: len(one[2]))  # the uppermost of several
+    inside = os.path.normpath(os.path.join(root, os.path.relpath(path, place)))
+    names = [path]
+    for other, part, mounted in table:
+        if other == device and (inside == part or inside.startswith(part.rstrip("/") + "/")):
+            name = os.path.normpath(os.path.join(mounted, os.path.relpath(inside, part)))
+            if name not in names and _is_same(os.path.dirname(name), os.path.dirname(path), name, path):
+                names.append(name)
+    return names
+
+
+def _is_same(above: str, other_above: str, name: str, other: str) -> bool:
+    """Whether both names are of one place, which need not exist yet where they are the same in the same folder."""
+    try:
+        return os.path.samefile(name, other)
+    except OSError:
+        pass
+    try:
+        return os.path.samefile(above, other_above) and os.path.basename(name) == os.path.basename(other)
+    except OSError:
+        return False
+
+
+def _mount(line: bytes) -> tuple[str, str, str]:
+    """The device, which part of it, and where that is mounted."""
+    fields = [_ESCAPED.sub(lambda octal: bytes([int(octal[1], 8)]), field) for field in line.split(b" ")[:5]]
+    return os.fsdecode(fields[2]), os.fsdecode(fields[3]), os.fsdecode(fields[4])
+
+
 def _trigger(place: str) -> None:
     """Has the system mount what it mounts when somebody looks."""
     try:

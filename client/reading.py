@@ -16,10 +16,12 @@ from client.folders import Folders, split
 from client.ignore import FILE as IGNORE_FILE
 from client.ignore import MAX_BYTES
 from client.mounts import mounted_below
+from client.nesting import has_state, is_state, is_vault
 from client.ports import SMALL, Blocked, Clock, Entry, LocalChange, Mount, Skipped, Stopped
 from client.rules import SETTLED_NS, Rules, unreadable
 from client.trouble import blocked, words
 from client.walk import STATE, walk, walk_to
+from sync.paths import ancestors
 
 PIECE = 256 * 1024
 
@@ -39,6 +41,7 @@ class ReadableFolder:
         self._folded = _exists(STATE.upper(), self._root)  # names that differ only in case are one to this disk
         self._folders = Folders(self._root, exact=self._folded)
         self.patterns = Rules()
+        self._vaults: set[str] = set()  # folders that are vaults of their own
         self._kept_ns = 0  # when its patterns were kept
         self._installed_rules: Entry | None = None  # `.gobiignore` as gobi itself put it there
 
@@ -65,10 +68,16 @@ class ReadableFolder:
     def scan(self) -> tuple[list[Entry], list[Skipped]]:
         self._folders.clear()
         self.read_rules()
-        return walk(self._root, self.patterns.ignored)
+        entries, skipped, vaults = walk(self._root, self.patterns.ignored)
+        self._vaults = set(vaults)
+        return entries, skipped
 
     def look_at(self, paths: Iterable[str]) -> tuple[list[Entry], list[Skipped]]:
         self._folders.clear()
+        paths = list(paths)
+        for above in {above for path in paths for above in ancestors(path)}:
+            if is_vault(above, self._root):
+                self._vaults.add(above)
         return walk_to(paths, self.ignored, self._status)
 
     def mounts(self) -> dict[str, Mount] | None:
@@ -76,13 +85,18 @@ class ReadableFolder:
 
     @property
     def rules(self) -> str:
-        return self.patterns.ignored.rules
+        patterns = self.patterns.ignored.rules
+        return "\n".join([patterns, *sorted(self._vaults)])  # when a vault comes or goes, all is looked at
 
     def ignored(self, path: str) -> bool:
+        if has_state(path) or (self._vaults and not self._vaults.isdisjoint(ancestors(path))):
+            return True
         return path in self.patterns.ignored
 
     def ignored_folder(self, path: str) -> bool:
         """Whether everything in the folder is ignored, in a folder that is not."""
+        if is_state(path.rpartition("/")[2]) or is_vault(path, self._root):
+            return True
         return self.patterns.ignored.folder(path)
 
     def stat(self, path: str) -> Entry | None:

@@ -30,7 +30,8 @@ class Standing(NamedTuple):
 
 def stand(view: View, records: Mapping[str, Record], queue: Collection[Operation], fs: FileSystem) -> Standing:
     """`queue`: what it has after the latest sync."""
-    conflicts = sorted((path, one.conflict) for path, one in records.items() if one.conflict)
+    in_conflict = ((path, one.conflict) for path, one in records.items() if one.conflict)
+    conflicts = sorted((path, conflict) for path, conflict in in_conflict if not fs.ignored(path))
     refused = [(one.path, one.why) for one in queue if one.refused]
     refused += view.held.items()
     refused += [(IGNORE_FILE, problem) for problem in fs.patterns.problems]

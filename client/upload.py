@@ -139,7 +139,7 @@ class _Sender:
         """Raises LocalChange, Blocked."""
         path = job.path
         if job.action.do == "delete_remote":
-            if self._work.fs.stat(path) is not None:
+            if not self._work.fs.ignored(path) and self._work.fs.stat(path) is not None:
                 raise LocalChange("it is there again")
             return Prepared(job, Change(path, "delete", job.base))
         if not job.body:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from client.folders import open_folder
 from client.ignore import BUILT_IN, Ignore, Ignored
 from client.names import printable
+from client.nesting import LEFT_OUT, is_state, is_vault
 from client.ports import Entry, Skipped
 from sync.paths import MAX_PATH_BYTES, BadPath, check_path
 
@@ -26,11 +27,12 @@ _KINDS = {
 }
 
 
-def walk(root: int, ignored: Ignored) -> tuple[list[Entry], list[Skipped]]:
-    """All regular files below the open folder `root` that are not ignored, and what had to be skipped."""
+def walk(root: int, ignored: Ignored) -> tuple[list[Entry], list[Skipped], list[str]]:
+    """All regular files below the open folder `root` that are not ignored, what had to be skipped, and the folders that
+    are vaults of their own."""
     found = _Walk(ignored)
     found.tree(root)
-    return found.entries, found.skipped
+    return found.entries, found.skipped, found.vaults
 
 
 def walk_to(
@@ -57,6 +59,7 @@ class _Walk:
         self._ignored = ignored
         self.entries: list[Entry] = []
         self.skipped: list[Skipped] = []
+        self.vaults: list[str] = []
 
     def tree(self, root: int) -> None:
         """Depth first, without a call for each level: folders may lie hundreds deep."""
@@ -85,8 +88,13 @@ class _Walk:
                 listing.extend(entries)
         except OSError as error:
             self._skip(prefix[:-1], f"the folder cannot be listed: {error.strerror}", refused=True)
-        if not prefix:
-            listing = [entry for entry in listing if entry.name.casefold() != STATE]
+        own = [entry for entry in listing if is_state(entry.name)]
+        if own and prefix and is_vault("", descriptor):
+            self.vaults.append(prefix[:-1])
+            self.skipped.append(Skipped(printable(prefix[:-1]), LEFT_OUT))
+            return []
+        for entry in own:
+            listing.remove(entry)
         for entry in listing:
             name = entry.name
             path = prefix + name
