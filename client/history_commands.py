@@ -83,7 +83,7 @@ def _put_back(past: Past, wanted: Version, head: Version) -> str:
     """Puts `wanted` on top of `head`; what became of it, in words."""
     from client.words import moment
 
-    path, when = shown(wanted.path), moment(wanted.stamp)
+    path, when = shown(wanted.path), moment(wanted.made)
     if (wanted.live, wanted.hash) == (head.live, head.hash):
         return f"{path} is as it was on {when} already"
     if not wanted.live:
@@ -122,10 +122,10 @@ def log(folder: Path, start: str | None, device: str | None, prefix: str, limit:
     from client.words import command
 
     _, past = _enter(folder)
-    moment = 0 if start is None else since(past, start, note)
+    after = 0 if start is None else since(past, start, note).stamp
     wanted = limit or (LOG if start is None else None)
     page = PAGE if wanted is None else min(wanted + 1, PAGE)
-    versions = past.log(since=moment, device=device, prefix=prefix, page=page)
+    versions = past.log(since=after, device=device, prefix=prefix, page=page)
     if as_json:
         rows = [row.to_json() for row in islice(versions, wanted)]
         print_json({"versions": rows, "more": next(versions, None) is not None})

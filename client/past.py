@@ -85,6 +85,17 @@ class Past:
                 return
             asked["before"] = answer["next"]
 
+    def stamp_at(self, moment: int) -> tuple[int, bool]:
+        """The last stamp of what had been made by then, and whether that is sure. Of a server that cannot say: its own
+        stamp."""
+        try:
+            answer = self._get("stamp", {"time": moment})
+        except ServerRefused as no:
+            if no.code != "not-found":
+                raise
+            return moment, True
+        return answer["stamp"], answer["sure"]
+
     def undo(self, asked: Json) -> Json:
         """`asked` is the protocol's; so is the answer: `changes`, `skipped`, `until`."""
         return self._post("restore", asked)

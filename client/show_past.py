@@ -46,7 +46,7 @@ def conflict_lines(conflicts: Sequence[Json], folder: Path) -> Iterator[str]:
         if one["server"] is not None:
             head = Version.from_json(one["server"])
             size = human_size(head.size) if head.live else "deleted"
-            yield f"  server       {moment(head.stamp)}  {size:>7}  {whose(head)}"
+            yield f"  server       {moment(head.made)}  {size:>7}  {whose(head)}"
         for side in one["candidates"]:
             who = f"{shown(side['user'])} on {shown(side['device'])}"
             yield f"  candidate {side['n']}  {moment(side['at'])}  {human_size(side['size']):>7}  {who}"
@@ -104,7 +104,7 @@ def history_lines(versions: Sequence[Version], more: bool, path: str, folder: Pa
         change = version.size - older.size if older is not None and older.live and version.live else 0
         grown = f"({'+' if change > 0 else '-'}{human_size(abs(change))})" if change else ""
         columns = f"{what(version, older):<8} {size:>7} {grown:<10} {whose(version)}"
-        yield f"{version.stamp:<16}  {moment(version.stamp)}  {columns}"
+        yield f"{version.stamp:<16}  {moment(version.made)}  {columns}"
     if more:
         yield f"… and older ones: {command('history', folder, path, '--limit', str(2 * len(rows)))}"
     yield f"To put one back: {command('restore', folder, path)} --stamp N"
@@ -122,7 +122,7 @@ def take_back(version: Version, folder: Path) -> str:
 
 def log_line(version: Version, folder: Path) -> str:
     """Two lines: what happened, and how to take it back."""
-    said = f"{moment(version.stamp)}  {what(version, None):<8} {shown(version.path)}  by {whose(version)}"
+    said = f"{moment(version.made)}  {what(version, None):<8} {shown(version.path)}  by {whose(version)}"
     return f"{said}\n    {take_back(version, folder)}"
 
 

@@ -62,11 +62,12 @@ def undo(
         raise Stopped("--json does not ask: give --dry-run to look, or --yes to do it", USAGE)
     config = configuration.load(folder)
     past = Past(open_connection(folder, config), config.vault)
-    asked: Json = {"since": since(past, start, note)} | ({"prefix": prefix} if prefix else {})
+    after = since(past, start, note)
+    asked: Json = {"since": after.stamp} | ({"prefix": prefix} if prefix else {})
     asked |= _whose(config, device, user, everybody)
     preview = past.undo(asked | {"dry_run": True})
     if not as_json:
-        print_lines(_preview_lines(preview, asked))
+        print_lines(_preview_lines(preview, asked, after.moment))
     if dry_run or not preview["changes"]:
         return _finish(preview, asked, as_json, done=False)
     if not yes:
@@ -82,14 +83,14 @@ def _whose(config: Config, device: str | None, user: str | None, everybody: bool
     return ({} if device is None else {"device": device}) | ({} if user is None else {"user": user})
 
 
-def _preview_lines(preview: Json, asked: Json) -> list[str]:
+def _preview_lines(preview: Json, asked: Json, start: int) -> list[str]:
     from client.show_past import undo_lines
     from client.words import moment
 
     who = shown(asked.get("user", "anybody"))
     where = f" on {shown(asked['device'])}" if "device" in asked else ""
     under = f" to {shown(asked['prefix'])}…" if "prefix" in asked else ""
-    return [f"What {who} did{where}{under} since {moment(asked['since'])}:", *undo_lines(preview, done=False)]
+    return [f"What {who} did{where}{under} since {moment(start)}:", *undo_lines(preview, done=False)]
 
 
 def _confirm(count: int) -> None:

@@ -160,6 +160,7 @@ def create_app(services: Services, options: Options) -> Application:
     add(v1 + "/history/{path:path}",        history.History(s.registry, s.reader))
     add(v1 + "/restore",                    history.Restore(s.registry, s.reader, s.vaults, s.undo, s.offload))
     add(v1 + "/log",                        history.Log(s.registry, s.reader))
+    add(v1 + "/stamp",                      history.Moment(s.registry, s.metadata))
     add(v1 + "/conflicts",                  conflicts.Conflicts(s.registry, s.reader))
     add(v1 + "/conflicts/{id}",             conflicts.Conflict(s.registry, s.reader))
     add(v1 + "/conflicts/{id}/{side}",      conflicts.Side(s.registry, s.reader, download))

@@ -46,6 +46,7 @@ class Reported(Struct):
     size: Size | None = None
     mtime: int | None = None  # of any size: it is brought into range, so that one odd file never stops the others
     sent: Annotated[list[Hash], Meta(max_length=1_000)] = []
+    executable: bool | None = None
 
 
 class SyncRequest(Struct):
@@ -89,5 +90,7 @@ def _as_changes(reported: list[Reported]) -> list[Change]:
         if one.kind == "same" and one.base is None:
             raise Problem("bad-request", f"changes[{index}]: a same needs `base`")
         mtime = None if one.mtime is None else bounded_mtime(one.mtime)
-        changes.append(Change(one.path, one.kind, one.base, one.hash, one.size or 0, mtime, tuple(one.sent)))
+        changes.append(
+            Change(one.path, one.kind, one.base, one.hash, one.size or 0, mtime, tuple(one.sent), one.executable)
+        )
     return changes

@@ -55,9 +55,9 @@ class Side:
         there = self._registry.enter(caller.of(req).user, vault)
         found = self._reader.conflict_side(there, id, side)
         # A candidate is no version and has no stamp: its tag is its hash.
-        self._download.answer(
-            req, resp, there, Sent(found.hash, found.hash, found.size, found.path, found.mtime, found.mtime)
-        )
+        tag = found.hash
+        sent = Sent(tag, found.hash, found.size, found.path, found.mtime, found.mtime, executable=found.executable)
+        self._download.answer(req, resp, there, sent)
 
 
 class Merge:

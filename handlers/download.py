@@ -45,6 +45,7 @@ class Sent:
     mtime: int | None
     modified: int | None
     head: Json | None = None
+    executable: bool = False
 
 
 class Download:
@@ -132,6 +133,8 @@ def _describe(resp: falcon.Response, body: Sent, *, inline: bool) -> None:
     resp.set_header("Gobi-Hash", body.hash)
     if body.mtime is not None:
         resp.set_header("Gobi-Mtime", str(body.mtime))
+    if body.executable:
+        resp.set_header("Gobi-Executable", "1")
 
 
 def disposition(how: str, name: str) -> str:

@@ -58,6 +58,7 @@ class File:
             who.device,
             who.user,
             mtime=params.mtime(req),
+            executable=params.executable(req),
             keep=params.keeps_conflicts(params.query(req)),
         )
         announced = params.announced_hash(req)
@@ -112,7 +113,14 @@ def as_sent(version: Version) -> Sent:
     # A file whose own time nobody told has that of its version.
     modified = version.stamp if version.mtime is None else version.mtime
     return Sent(
-        str(version.stamp), version.hash, version.size, version.path, version.mtime, modified, version.to_json()
+        str(version.stamp),
+        version.hash,
+        version.size,
+        version.path,
+        version.mtime,
+        modified,
+        version.to_json(),
+        executable=version.executable,
     )
 
 

@@ -11,7 +11,8 @@ from handlers import caller, params, replies
 from handlers.bodies import as_shape, read_json
 from handlers.problems import Problem
 from handlers.shapes import Stamp
-from store.base import Vault
+from store.base import Metadata, Vault
+from store.moments import stamp_at
 from store.offload import Offload
 from store.reader import Reader
 from store.registry import Registry
@@ -55,6 +56,22 @@ class Log:
             limit=params.limit(query),
         )
         replies.send(resp, {"versions": [row.to_json() for row in rows], "next": following})
+
+
+class Moment:
+    """/v1/vaults/{vault}/stamp"""
+
+    def __init__(self, registry: Registry, metadata: Metadata) -> None:
+        self._registry = registry
+        self._metadata = metadata
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
+        there = self._registry.enter(caller.of(req).user, vault)
+        time = params.stamp(params.query(req), "time")
+        if time is None:
+            raise Problem("bad-request", "say which moment, as `time`: microseconds since 1970")
+        moment = stamp_at(self._metadata, there, time)
+        replies.send(resp, {"stamp": moment.stamp, "sure": moment.sure})
 
 
 class RestoreRequest(Struct):

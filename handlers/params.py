@@ -107,6 +107,14 @@ def mtime(req: falcon.Request) -> int | None:
     return bounded_mtime(int(text))
 
 
+def executable(req: falcon.Request) -> bool | None:
+    """`Gobi-Executable`, None where it is not given. Raises Problem."""
+    text = req.get_header("Gobi-Executable")
+    if text not in (None, "0", "1"):
+        raise Problem("bad-request", "Gobi-Executable has to be 0 or 1")
+    return None if text is None else text == "1"
+
+
 def announced_hash(req: falcon.Request) -> str | None:
     """`Gobi-Hash`. Raises Problem."""
     text = req.get_header("Gobi-Hash")

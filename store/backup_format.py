@@ -179,7 +179,7 @@ def conflict_row(conflict: Conflict) -> Json:
 
 def conflict_of(fields: Json) -> Conflict:
     known = {name: fields[name] for name in Conflict._fields}
-    candidates = tuple(Candidate(**{name: one[name] for name in Candidate._fields}) for one in fields["candidates"])
+    candidates = tuple(map(Candidate.from_json, fields["candidates"]))
     return Conflict(**known | {"candidates": candidates})
 
 

@@ -115,7 +115,11 @@ class Transaction(Protocol):
 
     @property
     def first_stamp(self) -> int:
-        """The stamp for the first version appended: max(clock + 1, the database's now in µs)."""
+        """The stamp for the first version appended: max(clock + 1, now)."""
+
+    @property
+    def now(self) -> int:
+        """The database's time in µs."""
 
     def heads(self, paths: Collection[str]) -> dict[str, Version]:
         """The newest version of each path that has one, tombstones included."""

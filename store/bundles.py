@@ -31,7 +31,7 @@ def bundle(bodies: Bodies, vault_id: str, versions: Iterable[Version], offload: 
             yield offload(_read_small, bodies, vault_id, waiting)
             waiting, size = [], 0
         if version.size > PIECE:
-            yield header(version.path, version.size, _mtime(version))
+            yield _header(version)
             yield from _read_large(bodies, vault_id, version, offload)
             yield padding(version.size)
     yield offload(_read_small, bodies, vault_id, waiting) + END
@@ -44,7 +44,7 @@ def _read_small(bodies: Bodies, vault_id: str, versions: Sequence[Version]) -> b
             body = file.read(version.size + 1)
         if len(body) != version.size:
             raise _damaged(version)
-        parts += [header(version.path, version.size, _mtime(version)), body, padding(version.size)]
+        parts += [_header(version), body, padding(version.size)]
     return b"".join(parts)
 
 
@@ -64,6 +64,10 @@ def _read_large(bodies: Bodies, vault_id: str, version: Version, offload: Offloa
 def _open(bodies: Bodies, vault_id: str, version: Version) -> BinaryIO:
     assert version.hash is not None, "only puts have a body"
     return bodies.open(vault_id, version.hash)
+
+
+def _header(version: Version) -> bytes:
+    return header(version.path, version.size, _mtime(version), executable=version.executable)
 
 
 def _mtime(version: Version) -> int:

@@ -15,6 +15,9 @@ from sync.judge import USES_ROOM, Verdict, Write, judge
 from sync.model import Candidate, Conflict, Version
 from sync.paths import ancestors
 
+# Stamps that are later than the database's time by no more than this are that time: bursts of versions take some.
+MOST_AHEAD_US = 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -106,6 +109,7 @@ class Group:
         self._had: set[str] = set()  # bodies that something named before
         self._stamp = tx.vault.clock
         self._next = tx.first_stamp
+        self._at = tx.now if tx.first_stamp - tx.now > MOST_AHEAD_US else None
 
     @property
     def now(self) -> int:
@@ -161,6 +165,8 @@ class Group:
             write.mtime if write.kind == "put" else None,
             write.device,
             write.user,
+            write.kind == "put" and write.executable_on(head),
+            self._at,
         )
         self._refer(write)
         self._count(head, -1)
@@ -249,7 +255,10 @@ class Group:
         there = next((conflict for conflict in known if conflict.open), None)
         self._refer(write)
         number = there.candidates[-1].n + 1 if there else 1
-        candidate = Candidate(number, write.user, write.device, write.hash, write.size, write.mtime, self.now)
+        candidate = Candidate(
+            number, write.user, write.device, write.hash, write.size, write.mtime, self._at or self.now
+        )
+        candidate = candidate._replace(executable=write.executable_on(self._heads[write.path]))
         if there is not None:
             conflict = there._replace(candidates=(*there.candidates, candidate))
         else:

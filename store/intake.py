@@ -169,12 +169,14 @@ class Intake:
             return Item(path, Write(path, "delete", base, device, user))
         digest, size = change.get("hash"), change.get("size")
         good = kind == "put" and isinstance(digest, str) and HASH.fullmatch(digest) and _is_stamp(size)
+        executable = change.get("executable")
+        good = good and (executable is None or isinstance(executable, bool))
         if not good or not (base is None or _is_stamp(base)) or not (mtime is None or type(mtime) is int):
             return Item(path, None, "bad-request")
         assert isinstance(digest, str)
         assert isinstance(size, int)
         mtime = None if mtime is None else bounded_mtime(mtime)
-        return Item(path, Write(path, "put", base, device, user, digest, size, mtime, self._keep))
+        return Item(path, Write(path, "put", base, device, user, digest, size, mtime, self._keep, executable))
 
 
 def _is_stamp(value: object) -> bool:

@@ -11,6 +11,8 @@ A free cluster counts uncompressed BSON: every letter of a version's field names
 | `s` | size; left out for a tombstone | |
 | `m` | mtime; left out for none | |
 | `d`, `u` | device, user | |
+| `x` | true where it is executable; left out otherwise | |
+| `w` | when it was made, where its stamp ran ahead of that; left out otherwise | |
 | `o`, `c` | | when it was opened; its candidates |
 | `r` | | its resolution; left out while it is open |
 """
@@ -50,6 +52,10 @@ def version_document(key: int, version: Version) -> Document:
         document["m"] = Int64(version.mtime)
     document["d"] = version.device
     document["u"] = version.user
+    if version.executable:
+        document["x"] = True
+    if version.at is not None:
+        document["w"] = Int64(version.at)
     return document
 
 
@@ -65,6 +71,8 @@ def version_of(document: Document) -> Version:
         _integer(document.get("m")),
         document["d"],
         document["u"],
+        bool(document.get("x")),
+        _integer(document.get("w")),
     )
 
 
@@ -84,7 +92,7 @@ def conflict_of(document: Document) -> Conflict:
         document["p"],
         _integer(document.get("b")),
         int(document["o"]),
-        tuple(Candidate(**{name: _plain(value) for name, value in one.items()}) for one in document["c"]),
+        tuple(Candidate.from_json(_plain(one)) for one in document["c"]),
         _plain(document.get("r")),
     )
 

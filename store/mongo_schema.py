@@ -57,8 +57,12 @@ def _begin(db: Mongo) -> None:
     db["meta"].update_one({"_id": "secret"}, {"$setOnInsert": {"value": secrets.token_bytes(32)}}, upsert=True)
 
 
+def _nothing(_db: Mongo) -> None:
+    """Documents have fields that an older gobi does not know, and would lose or stumble over."""
+
+
 # Each may be run again from its beginning: whoever upgrades may be cut off, or be one of several.
-STEPS: list[Callable[[Mongo], None]] = [_begin, _make_collections]
+STEPS: list[Callable[[Mongo], None]] = [_begin, _make_collections, _nothing]
 
 
 def upgrade(db: Mongo) -> None:

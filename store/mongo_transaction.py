@@ -144,7 +144,8 @@ class MongoTransaction:
         row = self._read(about)
         self.vault: Vault = vault_of(row["vault"])
         self._revision = row["vault"]["revision"]
-        self.first_stamp = max(self.vault.clock + 1, now(microseconds(row["now"])))
+        self.now = now(microseconds(row["now"]))
+        self.first_stamp = max(self.vault.clock + 1, self.now)
 
     def _read(self, about: Collection[str]) -> Document:
         """Everything about these paths in one command; returns the vault's row. Raises Unavailable during a move."""

@@ -47,12 +47,13 @@ class Answer(NamedTuple):
 
 
 class Side(NamedTuple):
-    """One side of a conflict: a body's hash and size, the path, and the file's own mtime."""
+    """One side of a conflict: a body's hash and size, the path, the file's own mtime, and whether it may be run."""
 
     hash: str
     size: int
     path: str
     mtime: int | None
+    executable: bool = False
 
 
 class Reader:
@@ -289,7 +290,7 @@ class Reader:
         body = (candidate.hash, candidate.size)
         if not conflict.open and self._offload(self._bodies.missing, vault.id, [body]):
             raise Purged("that side was purged: the conflict was settled long ago")
-        return Side(candidate.hash, candidate.size, conflict.path, candidate.mtime)
+        return Side(candidate.hash, candidate.size, conflict.path, candidate.mtime, candidate.executable)
 
 
 def _long_ago(vault: Vault, stamp: int) -> bool:
@@ -311,4 +312,4 @@ def _query(change: Change) -> Query:
 def _side(version: Version) -> Side:
     if version.hash is None:
         raise NotFound("that side is a deletion", head=version)
-    return Side(version.hash, version.size, version.path, version.mtime)
+    return Side(version.hash, version.size, version.path, version.mtime, version.executable)

@@ -6,7 +6,7 @@ them are in the history, and every client, a candidate's author included, ends w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from store.base import Transaction
@@ -60,7 +60,9 @@ def settle(group: Group, tx: Transaction, conflict: Conflict, choice: Choice) ->
         raise BadRequest("the conflict has another candidate by now: look at all of them, then decide again")
     if chosen is None:
         raise BadRequest(f"the conflict has no candidate {choice.candidate}: it has 1 to {len(conflict.candidates)}")
-    outcome = _outcome(conflict, choice, server, chosen)
+    outcome = replace(
+        _outcome(conflict, choice, server, chosen), executable=_executable(tx, conflict, choice, server, chosen)
+    )
     if outcome.kind == "put" and not server.live:
         _check_place(group, conflict.path)
     beside = _free_name(tx, conflict.path, chosen) if choice.keep == "both" else None
@@ -91,7 +93,7 @@ def _check_place(group: Group, path: str) -> None:
 
 
 def _as_write(path: str, one: Candidate) -> Write:
-    return Write(path, "put", None, one.device, one.user, one.hash, one.size, one.mtime)
+    return Write(path, "put", None, one.device, one.user, one.hash, one.size, one.mtime, executable=one.executable)
 
 
 def _outcome(conflict: Conflict, choice: Choice, server: Version, chosen: Candidate) -> Write:
@@ -102,6 +104,16 @@ def _outcome(conflict: Conflict, choice: Choice, server: Version, chosen: Candid
     if choice.keep == "client":
         return Write(path, "put", None, device, user, chosen.hash, chosen.size, chosen.mtime)
     return Write(path, server.kind, None, device, user, server.hash, server.size, server.mtime)
+
+
+def _executable(tx: Transaction, conflict: Conflict, choice: Choice, server: Version, chosen: Candidate) -> bool:
+    """Whether the outcome can be run: as on the side that is kept; merged, as on the side that changed it."""
+    if choice.keep == "client":
+        return chosen.executable
+    if choice.keep != "merged" or server.executable == chosen.executable:
+        return server.executable
+    base = tx.find([(conflict.path, conflict.base)]) if conflict.base is not None else {}
+    return not any(version.executable for version in base.values())
 
 
 def _free_name(tx: Transaction, path: str, one: Candidate) -> str:

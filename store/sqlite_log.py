@@ -14,12 +14,12 @@ from store.facts import gather, moved, settle
 from sync.model import Candidate, Conflict, Version
 from sync.plan import Facts
 
-FIELDS = "v.path, v.stamp, v.base, v.hash, v.size, v.mtime, v.device, v.user"
+FIELDS = "v.path, v.stamp, v.base, v.hash, v.size, v.mtime, v.device, v.user, v.executable, v.at"
 NEWEST = "(SELECT max(stamp) FROM versions WHERE vault = v.vault AND path = v.path)"
 
 
 def as_version(row: Sequence[object]) -> Version:
-    path, stamp, base, digest, size, mtime, device, user = row
+    path, stamp, base, digest, size, mtime, device, user, executable, at = row
     return Version(
         path,  # type: ignore[arg-type]  # sqlite3 rows are untyped; the schema fixes these
         "delete" if digest is None else "put",
@@ -30,6 +30,8 @@ def as_version(row: Sequence[object]) -> Version:
         mtime,  # type: ignore[arg-type]
         device,  # type: ignore[arg-type]
         user,  # type: ignore[arg-type]
+        bool(executable),
+        at,  # type: ignore[arg-type]
     )
 
 
@@ -190,7 +192,7 @@ def _conflict(row: Sequence[str]) -> Conflict:
         path,
         base,  # type: ignore[arg-type]  # sqlite3 rows are untyped; the schema fixes these
         opened,  # type: ignore[arg-type]
-        tuple(Candidate(**one) for one in json.loads(candidates)),
+        tuple(Candidate.from_json(one) for one in json.loads(candidates)),
         json.loads(resolution) if resolution else None,
     )
 
@@ -229,8 +231,8 @@ def conflicts(db: sqlite3.Connection, vault: int, after: str, limit: int) -> lis
 
 def insert(db: sqlite3.Connection, vault: int, versions: Sequence[Version]) -> None:
     db.executemany(
-        """INSERT INTO versions (vault, stamp, path, base, hash, size, mtime, device, user)
-           VALUES (?,?,?,?,?,?,?,?,?)""",
+        """INSERT INTO versions (vault, stamp, path, base, hash, size, mtime, device, user, executable, at)
+           VALUES (?,?,?,?,?,?,?,?,?,?,?)""",
         [
             (
                 vault,
@@ -242,6 +244,8 @@ def insert(db: sqlite3.Connection, vault: int, versions: Sequence[Version]) -> N
                 v.mtime,
                 v.device,
                 v.user,
+                v.executable or None,
+                v.at,
             )
             for v in versions
         ],
@@ -269,6 +273,7 @@ class SqliteTransaction:
 
     def __init__(self, db: sqlite3.Connection, vault: Vault, now: int) -> None:
         self.vault = vault
+        self.now = now
         self.first_stamp = max(vault.clock + 1, now)
         self._db = db
         self._key = int(vault.id, 16)

@@ -1,7 +1,8 @@
 """The embedded database's tables, and the steps from each older schema to this one.
 
-A version's hash is its 32 bytes; NULL marks a tombstone. A vault's key is its internal id as an integer. TEXT compares
-by its UTF-8 bytes, which is the byte order that the protocol promises for paths.
+A version's hash is its 32 bytes; NULL marks a tombstone. Its `executable` and `at` are NULL where there is nothing to
+say. A vault's key is its internal id as an integer. TEXT compares by its UTF-8 bytes, which is the byte order that the
+protocol promises for paths.
 """
 
 from __future__ import annotations
@@ -69,6 +70,10 @@ STEPS: list[str] = [
         expires INTEGER NOT NULL,
         password TEXT
     ) WITHOUT ROWID;
+    """,
+    """
+    ALTER TABLE versions ADD COLUMN executable INTEGER;
+    ALTER TABLE versions ADD COLUMN at INTEGER;
     """,
 ]
 

@@ -7,7 +7,7 @@ is judged once more inside the transaction that commits it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -232,6 +232,7 @@ def _judge_in(group: Group, steps: Sequence[_Step], device: str, user: str) -> _
             write = Write(path, "delete", head.stamp, device, user)
         else:
             write = Write(path, "put", head.stamp, device, user, was.hash, was.size, was.mtime)
+            write = replace(write, executable=was.executable)
         outcome = group.add(write)
         if outcome.verdict is Verdict.BLOCKED:
             skipped.append(Skipped(head, "path-taken"))
@@ -246,7 +247,7 @@ def _same(was: Version | None, head: Version) -> bool:
     """Whether the path is as it was already."""
     if was is None or not was.live:
         return not head.live
-    return head.live and head.hash == was.hash
+    return head.live and (head.hash, head.executable) == (was.hash, was.executable)
 
 
 def _bodies_of(steps: Sequence[_Step]) -> set[tuple[str, int]]:

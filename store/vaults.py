@@ -156,6 +156,7 @@ class Vaults:
         if (there.stamp if there else None) != head:
             raise Stale(_STALE, there)
         write = Write(path, "put", head, device, user, version.hash, version.size, version.mtime)
+        write = replace(write, executable=version.executable)
         with self._new_bodies(vault) as new:
             self._require_bodies(vault, [(version.hash, version.size)], new)
             return self._commit_one(vault, write, new)

@@ -62,7 +62,7 @@ class BundleTooLarge(BundleError):
 # ------------------------------------------------------------------------------------------------------------ writing
 
 
-def header(path: str, size: int, mtime_us: int | None) -> bytes:
+def header(path: str, size: int, mtime_us: int | None, *, executable: bool = False) -> bytes:
     """The block or blocks that announce a body of `size` bytes. `path` is one that `sync.paths` accepts.
 
     mtimes are whole seconds, rounded down, which is what ustar has and what `tar x` restores. A sub-second part alone
@@ -73,7 +73,7 @@ def header(path: str, size: int, mtime_us: int | None) -> bytes:
     seconds = 0 if mtime_us is None else mtime_us // 1_000_000
     split = _split(path, size, seconds)
     if split is not None:
-        return _block(*split, size, seconds, b"0")
+        return _block(*split, size, seconds, b"0", executable=executable)
     records = [(b"path", path.encode())]
     if size >= _OCTAL_LIMIT:
         records.append((b"size", b"%d" % size))
@@ -92,6 +92,7 @@ def header(path: str, size: int, mtime_us: int | None) -> bytes:
                 size if size < _OCTAL_LIMIT else 0,
                 seconds if 0 <= seconds < _OCTAL_LIMIT else 0,
                 b"0",
+                executable=executable,
             ),
         )
     )
@@ -121,9 +122,10 @@ def _split(path: str, size: int, seconds: int) -> tuple[bytes, bytes] | None:
     return None
 
 
-def _block(name: bytes, prefix: bytes, size: int, seconds: int, kind: bytes) -> bytes:
+def _block(name: bytes, prefix: bytes, size: int, seconds: int, kind: bytes, *, executable: bool = False) -> bytes:
     """One header block. Both names are ASCII, so that the sum stays under Adler's modulus and `_sum` is exact."""
-    fields = (b"0000644\0", b"0000000\0", b"0000000\0", b"%011o\0" % size, b"%011o\0" % seconds)
+    mode = b"0000755\0" if executable else b"0000644\0"
+    fields = (mode, b"0000000\0", b"0000000\0", b"%011o\0" % size, b"%011o\0" % seconds)
     checksum = b"%06o\0 " % _sum(_WRITE.pack(name, *fields, _SPACES, kind, _MAGIC, prefix))
     return _WRITE.pack(name, *fields, checksum, kind, _MAGIC, prefix)
 

@@ -13,6 +13,7 @@ class Write:
     """One change that a client asks the server to commit.
 
     `base` is the head it was made on (None: believed new). `keep`: a put that loses becomes a candidate.
+    `executable`: None leaves that as it is at the head.
     """
 
     path: str
@@ -24,11 +25,18 @@ class Write:
     size: int = 0
     mtime: int | None = None
     keep: bool = False
+    executable: bool | None = None
+
+    def executable_on(self, head: Version | None) -> bool:
+        """What it comes to on top of `head`."""
+        if self.executable is None:
+            return head is not None and head.live and head.executable
+        return self.executable
 
 
 class Verdict(Enum):
     STORE = auto()  # a new version
-    SAME = auto()  # the live head has these bytes already: nothing to do
+    SAME = auto()  # the live head has these bytes already, and is executable or not as it says: nothing to do
     REPEATED = auto()  # this very delete was done before; its reply was lost
     KEEP = auto()  # becomes a candidate of a conflict
     STALE = auto()  # the head is not the base: refused
@@ -50,9 +58,10 @@ def judge(write: Write, head: Version | None, blocked: bool) -> Verdict:
     if write.kind == "delete":
         return _judge_delete(write, head)
     live = head is not None and head.live
-    if head is not None and live and head.hash == write.hash:
-        return Verdict.SAME
     met = _meets(write.base, head) or (write.keep and not live)
+    if head is not None and live and head.hash == write.hash:
+        # That it can be run is no content: over that alone nothing is in conflict.
+        return Verdict.STORE if met and write.executable_on(head) != head.executable else Verdict.SAME
     if not met:
         return Verdict.KEEP if write.keep else Verdict.STALE
     return Verdict.BLOCKED if blocked and not live else Verdict.STORE

@@ -28,7 +28,11 @@ def bounded_mtime(mtime: int, most: int = MOST) -> int:
 
 
 class Version(NamedTuple):
-    """One change of one path, as the log keeps it. A delete (tombstone) has no hash and size 0."""
+    """One change of one path, as the log keeps it. A delete (tombstone) has no hash and size 0.
+
+    `executable`: the file's owner may run it. `at`: when the database says it was made, where its stamp is later than
+    that because stamps ran ahead of the clock.
+    """
 
     path: str
     kind: VersionKind
@@ -39,13 +43,20 @@ class Version(NamedTuple):
     mtime: int | None
     device: str
     user: str
+    executable: bool = False
+    at: int | None = None
 
     @property
     def live(self) -> bool:
         return self.kind == "put"
 
+    @property
+    def made(self) -> int:
+        """When it was made, µs: its stamp, but where stamps ran ahead of the clock."""
+        return self.stamp if self.at is None else self.at
+
     def to_json(self) -> Json:
-        return {
+        row: Json = {
             "path": self.path,
             "kind": self.kind,
             "stamp": self.stamp,
@@ -56,6 +67,11 @@ class Version(NamedTuple):
             "device": self.device,
             "user": self.user,
         }
+        if self.executable:
+            row["executable"] = True
+        if self.at is not None:
+            row["at"] = self.at
+        return row
 
     @classmethod
     def from_json(cls, row: Json) -> Version:
@@ -70,11 +86,16 @@ class Version(NamedTuple):
             row.get("mtime"),
             row.get("device") or "",
             row.get("user") or "",
+            bool(row.get("executable")),
+            row.get("at"),
         )
 
 
 class Change(NamedTuple):
-    """What a client reports about one path (section 5). `sent`: hashes it sent for the path without an answer."""
+    """What a client reports about one path (section 5). `sent`: hashes it sent for the path without an answer.
+
+    `executable`: what the client made of it; None where it changed nothing about that.
+    """
 
     path: str
     kind: ChangeKind
@@ -83,6 +104,7 @@ class Change(NamedTuple):
     size: int = 0
     mtime: int | None = None
     sent: tuple[str, ...] = ()
+    executable: bool | None = None
 
     def to_json(self) -> Json:
         row: Json = {"path": self.path, "kind": self.kind, "base": self.base}
@@ -91,6 +113,8 @@ class Change(NamedTuple):
         if self.kind == "put":
             row["size"] = self.size
             row["mtime"] = self.mtime
+            if self.executable is not None:
+                row["executable"] = self.executable
         if self.sent:
             row["sent"] = list(self.sent)
         return row
@@ -130,9 +154,10 @@ class Candidate(NamedTuple):
     size: int
     mtime: int | None
     at: int
+    executable: bool = False
 
     def to_json(self) -> Json:
-        return {
+        row: Json = {
             "n": self.n,
             "user": self.user,
             "device": self.device,
@@ -141,6 +166,23 @@ class Candidate(NamedTuple):
             "mtime": self.mtime,
             "at": self.at,
         }
+        if self.executable:
+            row["executable"] = True
+        return row
+
+    @classmethod
+    def from_json(cls, row: Json) -> Candidate:
+        """Raises KeyError where a required field is missing."""
+        return cls(
+            row["n"],
+            row["user"],
+            row["device"],
+            row["hash"],
+            row["size"],
+            row["mtime"],
+            row["at"],
+            bool(row.get("executable")),
+        )
 
 
 class Conflict(NamedTuple):

@@ -38,7 +38,7 @@ class Head(Enum):
 # fmt: off
 TABLE: dict[tuple[Local, Head], Verb | None] = {
     (Local.NOTHING,  Head.NONE):       None,
-    (Local.NOTHING,  Head.BASE):       None,            # `adopt` where settling moved the base: see plan()
+    (Local.NOTHING,  Head.BASE):       None,            # but for what plan() looks at
     (Local.NOTHING,  Head.SAME_BYTES): "download",
     (Local.NOTHING,  Head.OTHER):      "download",
     (Local.NOTHING,  Head.TOMBSTONE):  "delete_local",
@@ -103,8 +103,11 @@ def plan(change: Change | None, facts: Facts) -> Action | None:
     head = _head(local, change, facts)
     verb = TABLE[local, head]
     path = change.path if change else facts.head.path if facts.head else ""
-    if (local, head) == (Local.NOTHING, Head.BASE) and change and facts.head and change.base != facts.head.stamp:
-        verb = "adopt"
+    if (local, head) == (Local.NOTHING, Head.BASE) and change and facts.head:
+        if change.executable not in (None, facts.head.executable):
+            verb = "upload"
+        elif change.base != facts.head.stamp:
+            verb = "adopt"
     if verb is None:
         return None
     return Action(verb, path, facts.head, _base(verb, change, facts))
@@ -145,6 +148,8 @@ def _head(local: Local, change: Change | None, facts: Facts) -> Head:
         return Head.OLDER
     if facts.base is not None and head.stamp == facts.base.stamp:
         return Head.TOMBSTONE if not head.live and local is not Local.PUT else Head.BASE
+    if local is Local.PUT and facts.base is not None and head.live and head.hash == facts.base.hash:
+        return Head.BASE  # the bytes that the edit was made on: others made the file executable, say
     if not head.live:
         return Head.TOMBSTONE
     if change is not None and change.hash == head.hash:

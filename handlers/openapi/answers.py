@@ -108,7 +108,7 @@ class Membership(Struct):
 # -- versions
 
 
-class _Written(Struct):
+class _Written(Struct, kw_only=True):
     path: Path
     kind: VersionKind
     base: Stamp | None
@@ -117,15 +117,17 @@ class _Written(Struct):
     mtime: Mtime | None
     device: str
     user: str
+    executable: Maybe[Literal[True]] = UNSET
+    at: Maybe[Stamp] = UNSET
 
 
-class Version(_Written):
+class Version(_Written, kw_only=True):
     """One change of one path. A `delete` has no hash, and size 0."""
 
     stamp: Stamp
 
 
-class StoredVersion(Version):
+class StoredVersion(Version, kw_only=True):
     """With the vault's cursors right before and right after it. They are null where there is no new version."""
 
     after: Cursor | None
@@ -179,7 +181,7 @@ class LostBodies(Struct):
     lost: list[Hash]
 
 
-class UndoneChange(_Written):
+class UndoneChange(_Written, kw_only=True):
     """A version that takes a change back. `stamp` is null in a dry run. `restores`: the stamp of the version that comes
     back, null where the path is deleted."""
 
@@ -187,7 +189,7 @@ class UndoneChange(_Written):
     restores: Stamp | None
 
 
-class SkippedChange(Version):
+class SkippedChange(Version, kw_only=True):
     """The head of a path that is left alone, and why."""
 
     reason: Literal["others", "conflict", "since", "path-taken", "purged", "body-missing"]
@@ -201,6 +203,13 @@ class Undone(Struct):
     until: Cursor
 
 
+class Moment(Struct):
+    """The last stamp of what had been made by then. `sure`: nothing up to it may have been made later."""
+
+    stamp: Stamp
+    sure: bool
+
+
 # -- conflicts
 
 
@@ -212,6 +221,7 @@ class Candidate(Struct):
     size: Size
     mtime: Mtime | None
     at: Stamp
+    executable: Maybe[Literal[True]] = UNSET
 
 
 class Resolution(Struct):

@@ -135,6 +135,7 @@ DEVICE = header(
     "Which of the user's machines this is; the user's name where it is left out.",
 )
 MTIME = header("Gobi-Mtime", Mtime, "The file's own time of modification: microseconds since 1970.")
+EXECUTABLE = header("Gobi-Executable", Literal["0", "1"], "Whether it may be run. Left out: as it was.")
 HASH = header("Gobi-Hash", Hash, "The body's SHA-256, to be verified.")
 IF_MATCH = header("If-Match", EntityTag, "The version that the write is made on: its stamp, quoted.")
 IF_NONE_MATCH = header("If-None-Match", Literal["*"], "There is no such file yet. The default.")
@@ -155,6 +156,7 @@ HEADERS: dict[str, tuple[Any, str]] = {
     "Last-Modified": (str, "From the file's own time."),
     "Gobi-Hash": (Hash, "The whole body's SHA-256."),
     "Gobi-Mtime": (Mtime, "The file's own time, where it is known: microseconds since 1970."),
+    "Gobi-Executable": (Literal["1"], "It may be run."),
     "Content-Disposition": (str, "The file's name."),
     "Content-Range": (str, "Which bytes these are, of how many."),
     "Accept-Ranges": (Literal["bytes"], ""),

@@ -14,6 +14,7 @@ from handlers.openapi.operation import (
     BYTES,
     CURSOR,
     DEVICE,
+    EXECUTABLE,
     HASH,
     HELD,
     IF_MATCH,
@@ -38,7 +39,15 @@ from handlers.openapi.operation import (
 from handlers.shapes import Stamp
 
 V = "/v1/vaults/{vault}"
-FILE = ("ETag", "Last-Modified?", "Gobi-Hash", "Gobi-Mtime?", "Content-Disposition", "Accept-Ranges")
+FILE = (
+    "ETag",
+    "Last-Modified?",
+    "Gobi-Hash",
+    "Gobi-Mtime?",
+    "Gobi-Executable?",
+    "Content-Disposition",
+    "Accept-Ranges",
+)
 DOWNLOAD = {
     200: Reply((), (ANY,), FILE, "The body."),
     206: Reply((), (ANY,), (*FILE, "Content-Range"), "The part of it that was asked for."),
@@ -105,7 +114,7 @@ OPERATIONS = (
               refusals="purged conflict bad-range"),
     Operation("PUT", V + "/files/{path}", "putFile", "Store a file",
               {201: STORED, 200: STORED, 202: json(a.KeptCandidate, description="It waits as a conflict's candidate.")},
-              [ON_CONFLICT, IF_MATCH, IF_NONE_MATCH, MTIME, HASH, DEVICE], Body((), BYTES), door="write",
+              [ON_CONFLICT, IF_MATCH, IF_NONE_MATCH, MTIME, EXECUTABLE, HASH, DEVICE], Body((), BYTES), door="write",
               refusals="path-taken conflict hash-mismatch length-mismatch quota",
               description="Without If-Match it never replaces anything."),
     Operation("DELETE", V + "/files/{path}", "deleteFile", "Delete a file", {200: STORED}, [
@@ -140,6 +149,9 @@ OPERATIONS = (
     Operation("GET", V + "/log", "listLog", "Everybody's changes", {200: json(a.VersionList)},
               [BEFORE, query("since", Stamp, "Only versions with a greater stamp."), PREFIX, LIMIT,
                query("device", str, "Only by this device."), query("user", str, "Only by this user.")]),
+
+    Operation("GET", V + "/stamp", "getStamp", "The last stamp of a moment", {200: json(a.Moment)},
+              [query("time", Stamp, "Microseconds since 1970, by the server's clock.", required=True)]),
 
     Operation("GET", V + "/conflicts", "listConflicts", "Open conflicts", {200: json(a.ConflictList)}),
     Operation("GET", V + "/conflicts/{id}", "getConflict", "One conflict, also a settled one", {200: json(a.Conflict)}),

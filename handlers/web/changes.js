@@ -2,7 +2,7 @@
 
 import { html, useContext } from "./vendor/preact.js";
 import { address, ask } from "./api.js";
-import { clock, count, day } from "./format.js";
+import { clock, count, day, made } from "./format.js";
 import { verb } from "./file.js";
 import { Name, Paged, Place, Title, Who, link, useLiveReload, usePages } from "./parts.js";
 
@@ -39,7 +39,7 @@ function group(rows) {
   const bursts = [];
   for (const row of rows) {
     const last = bursts.at(-1);
-    const near = last && last.device === row.device && last.user === row.user && last.rows.at(-1).stamp - row.stamp < BURST_US;
+    const near = last && last.device === row.device && last.user === row.user && made(last.rows.at(-1)) - made(row) < BURST_US;
     if (near) last.rows.push(row);
     else bursts.push({ device: row.device, user: row.user, rows: [row] });
   }
@@ -54,13 +54,13 @@ function Burst({ vault, burst, writes, filtered }) {
       (row) => html`<li key=${row.stamp} class="row">
         <span class=${`verb ${row.kind}`}>${verb(row)}</span>
         <a class="grow" href=${link(vault, "file", row.path)}><${Name} of=${row.path} /></a>
-        <span class="quiet when">${clock(row.stamp)}</span>
+        <span class="quiet when">${clock(made(row))}</span>
       </li>`,
     )}
   </ul>`;
   return html`<section class="burst">
     <h2>
-      <${Who} of=${burst} /> <span class="quiet">${day(first.stamp)}, ${clock(first.stamp)}: ${count(rows.length, "change")}</span>
+      <${Who} of=${burst} /> <span class="quiet">${day(made(first))}, ${clock(made(first))}: ${count(rows.length, "change")}</span>
     </h2>
     <p class="acts">
       ${!filtered && html`<a href=${link(vault, "changes", "", { device, user })}>Only this device</a>`}

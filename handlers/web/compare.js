@@ -2,7 +2,7 @@
 
 import { html, useContext } from "./vendor/preact.js";
 import { address, ask, bytes } from "./api.js";
-import { base, isPicture, size } from "./format.js";
+import { base, isPicture, made, size } from "./format.js";
 import { Crumbs } from "./files.js";
 import { Picture } from "./file.js";
 import { Loaded, Place, Title, When, Who, link, useLoad } from "./parts.js";
@@ -34,7 +34,7 @@ export function Compare({ path, query }) {
       ${(sides) => {
         const text = sides.every((side) => side.text != null);
         const heads = html`<div class="sides heads">
-          ${sides.map(({ version }) => html`<p key=${version.stamp}><strong><${When} stamp=${version.stamp} /></strong> <span class="quiet">on <${Who} of=${version} />, ${size(version.size)}</span></p>`)}
+          ${sides.map(({ version }) => html`<p key=${version.stamp}><strong><${When} stamp=${made(version)} /></strong> <span class="quiet">on <${Who} of=${version} />, ${size(version.size)}</span></p>`)}
         </div>`;
         if (text && sides[0].text === sides[1].text) return html`${heads}<p>These two are the same.</p>`;
         if (text) return html`${heads}<${Differences} older=${sides[0].text} newer=${sides[1].text} />`;

@@ -2,7 +2,7 @@
 
 import { html, useContext, useState } from "./vendor/preact.js";
 import { address, ask, bytes } from "./api.js";
-import { base, count, isPicture, size } from "./format.js";
+import { base, count, isPicture, made, size } from "./format.js";
 import { Crumbs } from "./files.js";
 import { Act, Loaded, Paged, Place, Tell, Title, When, Who, link, useLiveReload, useLoad, usePages } from "./parts.js";
 import { plain } from "./names.js";
@@ -35,7 +35,7 @@ export function FileView({ path, query }) {
     <${Paged} of=${versions}>
       ${shown &&
       html`<section aria-label="Content">
-          ${shown !== head && html`<p class="notice">This is the version of <${When} stamp=${shown.stamp} />. <a href=${link(name, "file", path)}>Show the newest</a></p>`}
+          ${shown !== head && html`<p class="notice">This is the version of <${When} stamp=${made(shown)} />. <a href=${link(name, "file", path)}>Show the newest</a></p>`}
           ${shown.kind === "put" ? html`<${Preview} key=${shown.hash} vault=${name} version=${shown} />` : html`<p class="notice">This file was deleted.</p>`}
         </section>
         <section>
@@ -60,7 +60,7 @@ function History({ vault, path, rows, shown, writes, restore }) {
     <ol class="rows" aria-label="Versions, newest first">
       ${rows.map(
         (row, index) => html`<li key=${row.stamp} class="row" aria-current=${row === shown ? "true" : undefined}>
-          <span class="grow"><${When} stamp=${row.stamp} /> <span class="quiet">${verb(row)} on <${Who} of=${row} /></span></span>
+          <span class="grow"><${When} stamp=${made(row)} /> <span class="quiet">${verb(row)} on <${Who} of=${row} /></span></span>
           <span class="quiet number">${row.kind === "put" && size(row.size)}</span>
           <span class="acts">
             ${row.kind === "put" && row !== shown && html`<a class="button" href=${link(vault, "file", path, { stamp: row.stamp })}>Look</a>`}

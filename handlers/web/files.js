@@ -2,7 +2,7 @@
 
 import { html, useContext } from "./vendor/preact.js";
 import { address, ask } from "./api.js";
-import { base, size } from "./format.js";
+import { base, made, size } from "./format.js";
 import { Name, Paged, Place, Title, When, link, useLiveReload, usePages } from "./parts.js";
 
 const PAGE = 200;
@@ -57,7 +57,7 @@ function FileRow({ vault, row }) {
   return html`<li class="row">
     <a class="grow" href=${link(vault, "file", row.path)}><${Name} of=${base(row.path)} /></a>
     <span class="quiet number">${size(row.size)}</span>
-    <span class="quiet when"><${When} stamp=${row.stamp} /></span>
+    <span class="quiet when"><${When} stamp=${made(row)} /></span>
   </li>`;
 }
 

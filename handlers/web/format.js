@@ -28,6 +28,11 @@ export function date(stamp) {
   return new Date(Math.max(-LAST_MS, Math.min(Number(stamp) / 1000, LAST_MS)));
 }
 
+/** When a version was made: its stamp, but where stamps ran ahead of the server's clock. */
+export function made(version) {
+  return version.at ?? version.stamp;
+}
+
 export function day(stamp) {
   const then = date(stamp).toDateString();
   const now = new Date();

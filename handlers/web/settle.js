@@ -141,7 +141,7 @@ function Beside({ place, record, candidate, reason }) {
   const show = (title, of, where) => html`<section class="side">
     <h2>${title}</h2>
     ${of && of.kind !== "delete"
-      ? html`<p class="quiet">${size(of.size)}, <${When} stamp=${of.mtime ?? of.stamp} /></p>
+      ? html`<p class="quiet">${size(of.size)}, <${When} stamp=${of.mtime ?? of.at ?? of.stamp} /></p>
           ${picture && html`<${Picture} src=${`${place}/${where}?inline=1`} label=${`${title}: ${plain(record.path)}`} />`}
           <p><a href=${`${place}/${where}`} download=${base(record.path)}>Download</a></p>`
       : html`<p class="quiet">There was none.</p>`}

@@ -29,6 +29,11 @@ export function Undo({ query }) {
   const look = async () => {
     const asked = wished.current;
     const request = asRequest(asked);
+    if (asked.typed) {
+      const moment = await ask("GET", address(name, "stamp"), { query: { time: asked.since } });
+      request.since = moment.stamp;
+      if (!moment.sure) tell("The server's clock was wrong once: changes of which nobody knows when they were made are left out. Changes has a way to take each back.");
+    }
     const found = await ask("POST", address(name, "restore"), { json: { ...request, dry_run: true } });
     if (asked === wished.current) setPreview({ ...found, request }); // or it answers what is not asked any more
   };
@@ -42,7 +47,7 @@ export function Undo({ query }) {
       <label>What this device did <input value=${wish.device} onInput=${(event) => change({ device: event.target.value })} placeholder="every device" autocapitalize="none" spellcheck="false" /></label>
       <label>as this user <input value=${wish.user} onInput=${(event) => change({ user: event.target.value })} placeholder="everybody" autocapitalize="none" spellcheck="false" /></label>
       <label>below this folder <input value=${wish.prefix} onInput=${(event) => change({ prefix: event.target.value })} placeholder="everywhere" autocapitalize="none" spellcheck="false" /></label>
-      <label>since <input type="datetime-local" step="1" required value=${local(wish.since)} onChange=${(event) => change({ since: stamp(event.target.value) })} /></label>
+      <label>since <input type="datetime-local" step="1" required value=${local(wish.since)} onChange=${(event) => change({ since: stamp(event.target.value), typed: true })} /></label>
       <${Act} kind=${preview ? "" : "main"} disabled=${!writes || !wish.since} does=${look}>Show what would be put back<//>
     </form>
     ${preview &&

@@ -16,7 +16,7 @@ from store.errors import Unavailable
 from store.moving import Move
 from sync.model import Candidate, Conflict
 from tests.contract.backends import BACKENDS, Backend
-from tests.contract.log import append, hash_of
+from tests.contract.log import append, hash_of, versions_for
 
 LEAVING = Move("m1", "leaving", "it is being moved: try again later")
 ARRIVING = Move("m1", "arriving", "it is not complete: wait")
@@ -25,7 +25,7 @@ ARRIVED = Move("m1", "arrived")
 
 
 def conflict(id: str, path: str = "a", opened: int = 1) -> Conflict:
-    return Conflict(id, path, 7, opened, (Candidate(1, "me", "Büro 🌱", hash_of("C"), 1, None, opened),))
+    return Conflict(id, path, 7, opened, (Candidate(1, "me", "Büro 🌱", hash_of("C"), 1, None, opened, True),))
 
 
 @pytest.fixture
@@ -37,6 +37,12 @@ def full(metadata: Metadata, vault: Vault) -> Metadata:
     append(metadata, vault.id, ("a", "A"), ("Bücher/日記.md", "B"), ("a", "-"))
     append(metadata, vault.id, ("a", "again"))
     append(metadata, other.id, ("a", "A"))
+
+    def marked(tx: Transaction) -> None:
+        (version,) = versions_for(tx, (("run.sh", "x"),))
+        tx.append([version._replace(executable=True, at=5)], Totals())
+
+    metadata.transact(vault.id, marked)
 
     def disputes(tx: Transaction) -> None:
         tx.append([], Totals(files=2, bytes=30, stored=400))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
+import sqlite3
 import subprocess
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ import pytest
 from tests.deployments import DEPLOYMENTS
 from tests.e2e.machines import GOBI, House, Machine, in_step
 from tests.e2e.watching import Watching
+from tests.server import GobiServer
 from tests.services import wait_until
 
 
@@ -290,6 +294,46 @@ def test_an_undo_means_this_machine_unless_everybody_is_said(both: tuple[Machine
     assert "Nothing to put back" in on(desktop, "undo", "--since", "1h", "--dry-run")
     assert "1 file would be deleted" in on(desktop, "undo", "--since", "1h", "--dry-run", "--everybody")
     assert "1 file would be deleted" in on(desktop, "undo", "--since", "1h", "--dry-run", "--device", "laptop")
+
+
+def test_times_are_understood_where_the_servers_clock_was_ten_years_ahead_once(tmp_path: Path) -> None:
+    """What came after that has a stamp of then, and is as old as it is."""
+    server = GobiServer(tmp_path / "server").start()
+    server.add_user()
+    house = House([server], "notes", tmp_path)
+    laptop = house.machine("laptop")
+    day = 24 * 3600 * 1_000_000
+    now = time.time_ns() // 1000
+    ahead = now + 3650 * day
+
+    def change(statement: str, *values: object) -> None:
+        server.stop()
+        with closing(sqlite3.connect(server.data_dir / "metadata.db", isolation_level=None)) as db:
+            db.execute(statement, values)
+        server.start()
+
+    laptop.write("before.md", "before\n")
+    laptop.sync()
+    change("UPDATE vaults SET clock = ?", ahead)
+    for name in ("long ago", "yesterday", "just now"):
+        laptop.write(f"{name}.md", f"{name}\n")
+        laptop.sync()
+    stamps = {row["path"]: row["stamp"] for row in house.api("GET", "/log")["versions"]}
+    assert stamps["just now.md"] == ahead + 3
+    change("UPDATE versions SET at = NULL WHERE path = 'long ago.md'")
+    change("UPDATE versions SET at = ? WHERE path = 'yesterday.md'", now - day)
+    assert "1 file would be deleted" in on(laptop, "undo", "--since", "1h", "--dry-run")
+    (line,) = [line for line in on(laptop, "log", "--since", "2h").splitlines() if " by me " in line]
+    assert "just now.md" in line
+    assert line.startswith(time.strftime("%Y-"))
+    assert on(laptop, "log", "--since", "3d").count(" by me ") == 4, "the one before is younger than that"
+    on(laptop, "undo", "--since", "1h", "--yes")
+    assert set(laptop.files()) == {"before.md", "long ago.md", "yesterday.md"}
+    change("UPDATE versions SET at = ? WHERE path = 'before.md'", now - 9 * day)
+    said = laptop.gobi("log", str(laptop.folder), "--since", "3d")
+    assert "long ago.md" not in said.out
+    assert str(stamps["long ago.md"]) in said.err, "nobody knows when that was"
+    server.stop()
 
 
 def test_a_time_that_is_none_is_a_usage_error(laptop: Machine) -> None:

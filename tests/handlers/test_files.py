@@ -114,6 +114,20 @@ def note(me: Person) -> Json:
     return version
 
 
+def test_whether_it_can_be_run_travels_in_a_header(me: Person) -> None:
+    made = me.put("run.sh", b"#!/bin/sh", Gobi_Executable="1").json
+    assert made["executable"] is True
+    assert me.get(file("run.sh")).headers["Gobi-Executable"] == "1"
+    head = me.put("run.sh", b"#!/bin/sh -e", made["stamp"]).json
+    assert head["executable"] is True, "who does not speak of it leaves it as it is"
+    changed = me.put("run.sh", b"#!/bin/sh -e", head["stamp"], Gobi_Executable="0").json
+    assert changed["stamp"] > head["stamp"]
+    assert "executable" not in changed
+    assert "Gobi-Executable" not in me.get(file("run.sh")).headers
+    refused = me.put("run.sh", b"x", changed["stamp"], Gobi_Executable="yes")
+    assert (refused.status_int, refused.json["code"]) == (400, "bad-request")
+
+
 def test_a_file_comes_with_all_that_is_known_of_it(me: Person, note: Json) -> None:
     for method in ("GET", "HEAD"):
         answer = me.ask(method, file("n/note.md"))

@@ -152,6 +152,7 @@ def test_a_real_server_answers_as_it_says(visitor: Visitor) -> None:
 
     ask("GET", f"{V}/history/notes/a.md?limit=1")
     ask("GET", f"{V}/log")
+    ask("GET", f"{V}/stamp?time=0")
     ask("POST", f"{V}/restore", {"path": "gone.md", "stamp": gone["stamp"], "head": None}, 412)
     ask("POST", f"{V}/restore", {"path": "pushed.md", "stamp": 1, "head": None}, 404)
     undo = {"since": int(cursor.partition(".")[2])}

@@ -288,6 +288,27 @@ def test_a_database_of_the_first_schema_is_upgraded_with_all_it_has(
     assert there == Vault(f"{7:016x}", "notes", "e", 12, 0, {"me": "owner"}, files=3)
 
 
+def test_a_real_database_of_the_third_schema_is_upgraded_with_all_it_has(tmp_path: Path) -> None:
+    """Nothing in it was executable, for nobody said so."""
+    with sqlite3.connect(tmp_path / "gobi.db") as db:
+        db.executescript(Path(__file__).with_name("schema-3.sql").read_text())
+    db.close()
+    metadata = SqliteMetadata(tmp_path / "gobi.db")
+    there = metadata.vault("notes")
+    assert there is not None
+    log = metadata.changes(there.id, 0, 10)
+    assert [(one.path, one.kind, one.executable, one.at) for one in log] == [
+        ("tools/run.sh", "put", False, None),
+        ("tools/run.sh", "put", False, None),
+        ("notes.md", "put", False, None),
+        ("notes.md", "delete", False, None),
+    ]
+    (conflict,) = metadata.open_conflicts(there.id)
+    assert [(one.device, one.executable) for one in conflict.candidates] == [("phone", False)]
+    (person,) = metadata.users()
+    assert [device.name for device in person.devices] == ["laptop"]
+
+
 def test_a_schema_step_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("store.sqlite_schema.STEPS", [*STEPS, "CREATE TABLE more (x); CREATE TABLE more (x)"])
     with pytest.raises(Unavailable):

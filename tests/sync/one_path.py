@@ -1,6 +1,7 @@
 """The log of one path, written as text, and what a client may say about it.
 
 `10:A 20:B 30:-` is a log: at stamp 10 the bytes A were put, at 20 the bytes B, at 30 the file was deleted.
+`40:Ax` would be A again, executable.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ def hash_of(letter: str) -> str:
 
 
 def version(stamp: int, letter: str, base: int | None = None) -> Version:
-    """A put of the letter's bytes, or a tombstone for `-`."""
+    """A put of the letter's bytes, executable where `x` is behind it, or a tombstone for `-`."""
     if letter == "-":
         return Version(PATH, "delete", stamp, base, None, 0, None, "desktop", "me")
-    return Version(PATH, "put", stamp, base, hash_of(letter), 1, None, "desktop", "me")
+    executable = letter.endswith("x")
+    digest = hash_of(letter.removesuffix("x"))
+    return Version(PATH, "put", stamp, base, digest, 1, None, "desktop", "me", executable)
 
 
 def report(

@@ -103,6 +103,27 @@ RESTORED = [
     Case("the mark is below the lost base", "10:A", report("same", "B", base=50), "upload", 10, purged=49),
 ]
 
+
+def _mode(base: int, letter: str, executable: bool) -> Change:
+    return report("put", letter, base=base)._replace(executable=executable)
+
+
+# `x` behind a letter: that version may be run.
+EXECUTABLE = [
+    Case("made executable here", "10:A", _mode(10, "A", True), "upload", 10),
+    Case("made plain here", "10:Ax", _mode(10, "A", False), "upload", 10),
+    Case("made executable on both sides", "10:A 20:Ax", _mode(10, "A", True), "adopt"),
+    Case("made executable here, settled on a head that is plain", "10:A 20:A", _mode(10, "A", True), "upload", 20),
+    Case("made executable here, edited there", "10:A 20:B", _mode(10, "A", True), "download"),
+    Case("made executable here, deleted there", "10:A 20:-", _mode(10, "A", True), "delete_local"),
+    Case("made executable there", "10:A 20:Ax", None, "download"),
+    Case("edited here, made executable there", "10:A 20:Ax", report("put", "B", base=10), "upload", 20),
+    Case("edited here, changed and changed back there", "10:A 20:B 30:A", report("put", "C", base=10), "upload", 30),
+    Case("deleted here, made executable there", "10:A 20:Ax", report("delete", base=10), "download"),
+    Case("edited here as well, made executable", "10:A", _mode(10, "B", True), "upload", 10),
+    Case("both edited, one made executable", "10:A 20:B", _mode(10, "C", True), "conflict", 10),
+]
+
 SENT = [
     Case("the reply to the upload was lost", "10:A 20:B", report("put", "B", base=10, sent="B"), "adopt"),
     Case("edited on after the lost reply", "10:A 20:B", report("put", "C", base=10, sent="B"), "upload", 20),
@@ -165,7 +186,7 @@ IMPOSSIBLE = [
     Case("a missing file that brings a hash", "10:A 20:B", report("missing", "B", base=10), "download"),
 ]
 
-CASES = [*NOTHING_LOCALLY, *PUT, *DELETE, *MISSING, *SAME, *RESTORED, *SENT, *IMPOSSIBLE]
+CASES = [*NOTHING_LOCALLY, *PUT, *DELETE, *MISSING, *SAME, *RESTORED, *EXECUTABLE, *SENT, *IMPOSSIBLE]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
