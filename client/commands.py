@@ -196,7 +196,7 @@ def status(folder: Path, as_json: bool) -> int:
     import time
 
     from client.folder import Folder
-    from client.show import status_json, status_lines
+    from client.show import status_code, status_json, status_lines
 
     config = configuration.load(folder)
     found = Folder(folder).status()
@@ -205,7 +205,7 @@ def status(folder: Path, as_json: bool) -> int:
         print_json(status_json(found, config, server))
     else:
         print_lines(status_lines(found, shown(folder), config, server, time.time()))
-    return NEEDS_A_PERSON if found.conflicts or found.refused else 0
+    return status_code(found, server)
 
 
 @click.command(cls=Command, epilog=example("gobi verify ~/notes"))

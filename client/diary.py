@@ -9,6 +9,7 @@ from client.names import printable
 from client.ports import ServerAway, SlowDown
 from client.report import Report
 from client.scan import BUSY
+from client.show import stands
 
 NAMED = 20  # files of one sync that are named one by one
 
@@ -45,7 +46,8 @@ class Diary:
             self._say(printable(note))
         self._complain(report)
         if not self._begun:
-            self._say(f"watching {self._folder}, in step with {self._place} ({report.files:,} files)")
+            state, but = stands(report, in_step=report.in_step and not report.busy)
+            self._say(f"watching {self._folder}, {state.lower()} with {self._place}{but} ({report.files:,} files)")
             self._begun = True
         self._noted()
 

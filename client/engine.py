@@ -20,7 +20,7 @@ from client.pending import Touched
 from client.ports import Clock, FileSystem, Progress, ServerAway, Transport
 from client.queue import DELETE, Operation, OperationQueue
 from client.report import Report, Silent
-from client.scan import View
+from client.scan import BUSY, View
 from client.sight import Sight
 from client.standing import stand
 from client.todo import divide, kept, plan
@@ -316,6 +316,7 @@ class Engine:
         standing = stand(work.view, records, left, self._fs)
         report.conflicts, report.refused, report.waiting = standing
         report.rules_unsettled = self._fs.patterns.unsettled
+        report.busy = sum(why == BUSY for why in work.view.hidden.values())
 
 
 def _carry_out(work: Work, actions: Mapping[str, Action]) -> None:

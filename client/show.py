@@ -13,9 +13,10 @@ from sync.model import Json
 if TYPE_CHECKING:
     from client.config import Config
     from client.ports import Skipped
-    from client.report import Report, Status
+    from client.report import Listed, Report, Status
     from client.verify import Verified
 
+IN_STEP, NOT_IN_STEP = "In step", "Not in step"
 LISTED = 10  # names of a harmless kind shown before "and so many more"; what needs a person is listed whole
 
 
@@ -32,27 +33,31 @@ def report_lines(report: Report, place: str) -> Iterator[str]:
         _amount(report.deleted_there, "deleted there"),
     ]
     what = ", ".join(filter(None, done)) or f"nothing to do ({_files(report.files)})"
-    state = "In step" if report.in_step else "Not in step"
-    yield f"{state} with {place}: {what}"
+    state, but = stands(report, in_step=report.in_step)
+    yield f"{state} with {place}{but}: {what}"
     yield from _needs(report.conflicts, report.refused, report.waiting)
+    yield from _reasons("left out until you do something", [(one.name, one.reason) for one in report.left_out])
     if report.full:
         yield from _reasons("left out", [(one.name, one.reason) for one in report.skipped if one.by_rule])
-    left_out = sum(not one.by_rule for one in report.skipped)
-    if left_out:
-        yield f"{_files(left_out)} left out; gobi status lists them"
+    harmless = sum(not one.by_rule and not one.refused for one in report.skipped)
+    if harmless:
+        yield f"{_files(harmless)} left out; gobi status lists them"
     yield from map(shown, report.notes)
 
 
 def status_lines(status: Status, folder: str, config: Config, server: Json, now: float) -> Iterator[str]:
     yield f"{folder} and {config.vault} on {config.url} (as {config.user}, from {config.device})"
     last = f"last sync {_ago(status.last_sync, now)}" if status.last_sync else "never synced"
-    yield f"{'In step' if _in_step(status, server) else 'Not in step'}; {_files(status.files)}; {last}"
+    state, but = stands(status, in_step=_in_step(status, server))
+    unsure = "" if server["reachable"] or state != IN_STEP else " as far as is known without the server"
+    yield f"{state}{unsure}{but}; {_files(status.files)}; {last}"
     yield from _some("new here, sent with the next sync", status.new)
     yield from _some("edited here, sent with the next sync", status.edited)
     yield from _some("to be deleted everywhere with the next sync", status.deletes)
     yield from _some("vanished here, back with the next sync (or use gobi rm)", status.missing)
     yield from _needs(status.conflicts, status.refused, status.waiting)
-    yield from _reasons("left out", [(entry.name, entry.reason) for entry in status.skipped])
+    yield from _reasons("left out until you do something", [(one.name, one.reason) for one in status.left_out])
+    yield from _reasons("left out", [(one.name, one.reason) for one in status.skipped if not one.refused])
     yield from map(shown, status.notes)
     if not server["reachable"]:
         yield f"Server: {shown(server['error'])}"
@@ -80,6 +85,22 @@ def verified_lines(found: Verified) -> Iterator[str]:
     yield from _reasons("could not be compared", found.unreadable)
     yield from _some("on the server, ignored here", found.ignored)
     yield from _reasons("left out", [(entry.name, entry.reason) for entry in found.skipped])
+
+
+def stands(listed: Listed, *, in_step: bool) -> tuple[str, str]:
+    """How it stands, and but for what: the words for it in every command.
+
+    The promise of "in step" is that whatever can be synced was; what cannot is counted here, and named below.
+    """
+    if not in_step:
+        return NOT_IN_STEP, ""
+    left_out = len(listed.left_out)
+    return IN_STEP, f", but for {left_out:,} left out" if left_out else ""
+
+
+def status_code(status: Status, server: Json) -> int:
+    """The exit code of `gobi status`: 1 where it is not in step, or something needs a person."""
+    return 0 if _in_step(status, server) and not status.left_out else 1
 
 
 def _in_step(status: Status, server: Json) -> bool:
@@ -145,7 +166,7 @@ def _ago(stamp: int, now: float) -> str:
 
 def report_json(report: Report) -> Json:
     row = asdict(report)
-    del row["rules_unsettled"]
+    del row["rules_unsettled"], row["busy"]
     del row["trail"]  # 10,000 lines after a first sync; the log of `gobi watch` has them
     return {"in_step": report.in_step} | row | _lists(report.conflicts, report.refused, report.waiting, report.skipped)
 

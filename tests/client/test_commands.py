@@ -276,7 +276,7 @@ def test_without_a_server_a_sync_says_that_nothing_is_lost(person: Person, tmp_p
     server.kill9()
     stopped(person.gobi("sync", person.folder), 69, "nothing is lost")
     status = person.gobi("status", person.folder, "--json")
-    assert status.code == 0
+    assert status.code == 1
     assert status.json["server"]["reachable"] is False
     assert "cannot reach" in person.gobi("status", person.folder).out
 
@@ -342,7 +342,7 @@ def test_rm_of_something_unknown_removes_nothing(person: Person) -> None:
 def test_status_tells_a_person_what_waits(person: Person) -> None:
     person.connected().write("a.md", "text")
     done = person.gobi("status", person.folder)
-    assert done.code == 0
+    assert done.code == 1
     assert "never synced" in done.out
     assert "1 new here" in done.out
     assert person.gobi("sync", person.folder).code == 0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from client.diary import NAMED, Diary
-from client.ports import ServerAway, SlowDown
+from client.ports import ServerAway, Skipped, SlowDown
 from client.report import Report
-from client.scan import BUSY
+from client.scan import BUSY, CHANGING
 
 
 @pytest.fixture
@@ -102,3 +102,19 @@ def test_folders_that_cannot_be_watched_are_mentioned_once(diary: Diary, lines: 
     for why in ("too many", "too many", ""):
         diary.blind(why)
     assert lines == ["not every folder can be watched: too many. Looking at all of them now and then instead"]
+
+
+@pytest.mark.parametrize(
+    ("report", "said"),
+    [
+        (Report(files=3), "in step with there (3 files)"),
+        (Report(files=3, skipped=[Skipped("a\\b", "a backslash", refused=True)]), "but for 1 left out (3 files)"),
+        (Report(files=3, waiting=[("big.log", CHANGING)]), "not in step with there (3 files)"),
+        (Report(files=3, busy=1), "not in step with there (3 files)"),
+    ],
+)
+def test_a_watch_begins_with_how_it_stands(report: Report, said: str) -> None:
+    lines: list[str] = []
+    Diary(lines.append, lambda: None, "here", "there").synced(report)
+    assert lines[-1].startswith("watching here, ")
+    assert lines[-1].endswith(said)

@@ -826,3 +826,26 @@ def test_nothing_of_this_disturbs_a_second_machine(vault: Server, laptop: Machin
     desktop.write("a.md", "edited")
     settle([desktop, laptop], 2)
     assert vault.files()["a.md"] == b"edited"
+
+
+def test_a_file_that_keeps_changing_is_named_by_sync_and_by_status(laptop: Machine, vault: Server) -> None:
+    laptop.write("big.log", "line")
+    laptop.write("note.md", "note")
+    digest = laptop.fs.digest
+
+    def restless(path: str) -> tuple[Entry, str]:
+        if path == "big.log":
+            raise LocalChange("it changed while it was read")
+        return digest(path)
+
+    laptop.fs.digest = restless  # type: ignore[method-assign]
+    report = laptop.sync()
+    assert vault.files().keys() == {"note.md"}
+    assert report.waiting == [("big.log", "it keeps changing")]
+    assert (report.in_step, report.exit_code) == (False, 1)
+    status = laptop.status()
+    assert status.waiting == report.waiting
+    assert (status.in_step, status.exit_code) == (False, 1)
+    laptop.fs.digest = digest  # type: ignore[method-assign]
+    assert laptop.sync().exit_code == 0
+    assert laptop.status().exit_code == 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from client.config import Config
 from client.ports import Skipped
 from client.report import Report, Status
-from client.show import report_json, report_lines, status_json, status_lines
+from client.show import report_json, report_lines, status_code, status_json, status_lines
 from client.words import moment
 from sync.model import Json
 
@@ -118,3 +120,50 @@ def test_status_for_scripts_has_the_queue_and_what_is_pending() -> None:
     assert row["queue"] == [{"do": "delete", "path": "c"}]
     assert row["waiting"] == [{"path": "w", "reason": "why"}]
     assert row["last_sync"] == 5
+
+
+# -- in step is a promise
+
+
+LEFT_OUT = Skipped("back\\slash", "the path holds a backslash; rename the file", refused=True)
+
+
+def test_in_step_counts_and_names_what_is_left_out_until_somebody_does_something() -> None:
+    first, *below = report_lines(Report(files=1, skipped=[LEFT_OUT]), "notes")
+    assert first == "In step with notes, but for 1 left out: nothing to do (1 file)"
+    assert "  back\\slash: the path holds a backslash; rename the file" in below
+    assert lines(Status(last_sync=1, skipped=[LEFT_OUT]))[1].startswith("In step, but for 1 left out; 0 files")
+
+
+@pytest.mark.parametrize(
+    ("listed", "code"),
+    [
+        ({}, 0),
+        ({"skipped": [Skipped("link", "a symbolic link")]}, 0),
+        ({"skipped": [Skipped("repo/.git", "git's own files", by_rule=True)]}, 0),
+        ({"skipped": [LEFT_OUT]}, 1),
+        ({"waiting": [("big.log", "it keeps changing")]}, 1),
+        ({"refused": [("a.md", "too large")]}, 1),
+        ({"conflicts": [("a.md", "k1")]}, 1),
+    ],
+)
+def test_the_exit_code_agrees_with_the_words_of_every_command(listed: dict[str, Any], code: int) -> None:
+    assert Report(**listed).exit_code == code
+    status = Status(last_sync=1, **listed)
+    assert status_code(status, THERE) == code
+    said = next(iter(report_lines(Report(files=1, **listed), "notes")))
+    assert said.startswith("In step with notes:") == (code == 0)
+    assert lines(status)[1].startswith("In step;") == (code == 0)
+
+
+@pytest.mark.parametrize("pending", ["new", "edited", "deletes", "missing"])
+def test_a_folder_with_something_to_sync_is_not_in_step_and_the_code_says_so(pending: str) -> None:
+    status = Status(last_sync=1)
+    setattr(status, pending, ["a.md"])
+    assert lines(status)[1].startswith("Not in step")
+    assert status_code(status, THERE) == 1
+
+
+def test_without_the_server_in_step_is_said_with_reserve() -> None:
+    assert "In step as far as is known without the server" in lines(Status(last_sync=1), AWAY)[1]
+    assert status_code(Status(last_sync=1), AWAY) == 0
