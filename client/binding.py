@@ -9,7 +9,9 @@ from pathlib import Path
 
 from client import config as configuration
 from client.config import CONFIG, BadUrl, Config, shown
+from client.identity import original
 from client.nesting import vault_above, vault_below
+from client.owner import check_owner
 from client.ports import ServerRefused, Stopped
 from client.words import command
 from sync.model import Json
@@ -47,6 +49,7 @@ def _as_before(folder: Path, wanted: Config) -> Config:
     """`wanted`, with the id that the folder has already. Raises Stopped where it belongs elsewhere."""
     if os.path.lexists(folder) and not folder.is_dir():
         raise Stopped(f"{shown(folder)} is not a folder", USAGE)
+    check_owner(folder, configuration.state_folder(folder))
     present = _present(folder)
     if present is None:
         _check_nesting(folder)
@@ -57,7 +60,7 @@ def _as_before(folder: Path, wanted: Config) -> Config:
             f"{shown(folder)} first",
             USAGE,
         )
-    return Config(wanted.url, wanted.vault, wanted.user, wanted.device, wanted.insecure, present.id)
+    return wanted if original(folder, present) is not None else wanted._replace(id=present.id)
 
 
 def _check_nesting(folder: Path) -> None:
@@ -141,11 +144,12 @@ def release(folder: Path) -> Path | None:
     from client.lock import locked
 
     state = configuration.state_folder(folder)
+    check_owner(folder, state)
     if state.is_symlink() or not state.is_dir():
         configuration.load(folder)  # says what is wrong
     with locked(state):
         present = _present(folder)
-        if present is not None:
+        if present is not None and original(folder, present) is None:
             configuration.forget_password(present)
         return _remove_state(state)
 

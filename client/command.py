@@ -12,6 +12,7 @@ import click
 
 from client import config as configuration
 from client.config import Config, shown
+from client.identity import settled
 from client.ports import ServerAway, ServerRefused, SlowDown, Stopped
 
 if TYPE_CHECKING:
@@ -72,6 +73,9 @@ def open_connection(folder: Path, config: Config, **limits: Unpack[Limits]) -> C
     """Raises Stopped where the password is not here."""
     from client.connection import Connection
 
+    config, copied = settled(folder, config)
+    if copied is not None:
+        note(f"{shown(folder)} is a copy of {shown(copied)}; from now on it is a folder of its own")
     password = configuration.password(folder, config)
     return Connection(config.url, config.user, password, config.device, **limits)
 

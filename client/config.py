@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from client.owner import check_owner
 from client.ports import Stopped
 from sync.addresses import is_loopback
 from sync.paths import is_device, is_name
@@ -83,9 +84,10 @@ def normalise_url(text: str, insecure: bool = False) -> str:
 
 
 def load(folder: Path) -> Config:
-    """The folder's own word on where it belongs. Raises Stopped."""
+    """The folder's own word on where it belongs. Raises Stopped, also for root in another user's folder."""
     if not folder.is_dir():
         raise Stopped(f"{shown(folder)} is not a folder; is its disk mounted? Nothing was changed anywhere", CONFIG)
+    check_owner(folder, state_folder(folder))
     path = state_folder(folder) / "config.json"
     try:
         config = _parse(path.read_bytes())
@@ -127,7 +129,9 @@ def password(folder: Path, config: Config) -> str:
         given_for = (row["url"], row["user"])
         secret = row["password"]
     except FileNotFoundError:
-        raise Stopped(f"the password for {shown(folder)} is not on this machine; {again}", CONFIG) from None
+        raise Stopped(
+            f"the password for {shown(folder)} is not on this machine (there is no {shown(path)}); {again}", CONFIG
+        ) from None
     except OSError as error:
         raise Stopped(f"{shown(path)} cannot be read: {error.strerror}; {again}", CONFIG) from None
     except (ValueError, TypeError, KeyError):
@@ -139,6 +143,26 @@ def password(folder: Path, config: Config) -> str:
             CONFIG,
         )
     return secret
+
+
+def folder_of(config: Config) -> Path | None:
+    """The folder that the password was given for, or was last used in; None where that is not known.
+
+    Raises Stopped where nobody can say where passwords are.
+    """
+    try:
+        named = json.loads(_password_file(config.id).read_bytes())["folder"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return Path(named) if isinstance(named, str) else None
+
+
+def take_over(folder: Path, config: Config, own: Config) -> None:
+    """Makes `folder` the one of the binding `own`, whose password is that of `config`. Raises OSError, Stopped."""
+    secret = {"url": config.url, "user": config.user, "folder": str(folder), "password": password(folder, config)}
+    _write(_password_file(own.id), secret)
+    if own != config:
+        _write(state_folder(folder) / "config.json", own._asdict())
 
 
 def forget_password(config: Config) -> None:
@@ -186,10 +210,25 @@ def _invented_file(secret: str) -> Path:
 
 
 def _password_file(config_id: str) -> Path:
-    home = os.environ.get("XDG_CONFIG_HOME", "")
-    # The XDG Base Directory Specification: a relative path is to be ignored.
-    base = Path(home) if home.startswith("/") else Path.home() / ".config"
-    return base / "gobi" / "passwords" / config_id
+    return _home() / "gobi" / "passwords" / config_id
+
+
+def _home() -> Path:
+    """Where this user's settings are. Raises Stopped."""
+    for name, below in (("XDG_CONFIG_HOME", ""), ("HOME", ".config")):
+        place = os.environ.get(name, "")
+        if place.startswith("/"):  # the XDG Base Directory Specification: a relative path is to be ignored
+            return Path(place) / below
+    from pwd import getpwuid
+
+    try:
+        return Path(getpwuid(os.geteuid()).pw_dir) / ".config"
+    except KeyError:
+        raise Stopped(
+            f"the user that gobi runs as (uid {os.geteuid()}) has no home folder, where the password would be; set "
+            "HOME, or XDG_CONFIG_HOME, to a folder of this user's",
+            CONFIG,
+        ) from None
 
 
 def _parse(raw: bytes) -> Config:
