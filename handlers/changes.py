@@ -18,6 +18,9 @@ from sync.model import Change, bounded_mtime
 
 MAX_CHANGES = 10_000
 PAGE = 5_000
+# Hashes that a change may name as sent, and how many of them are looked for: those that were sent last.
+MAX_SENT = 100_000
+SENT = 1_000
 
 
 class Changes:
@@ -45,7 +48,7 @@ class Reported(Struct):
     hash: Hash | None = None
     size: Size | None = None
     mtime: int | None = None  # of any size: it is brought into range, so that one odd file never stops the others
-    sent: Annotated[list[Hash], Meta(max_length=1_000)] = []
+    sent: Annotated[list[Hash], Meta(max_length=MAX_SENT)] = []
     executable: bool | None = None
 
 
@@ -90,7 +93,6 @@ def _as_changes(reported: list[Reported]) -> list[Change]:
         if one.kind == "same" and one.base is None:
             raise Problem("bad-request", f"changes[{index}]: a same needs `base`")
         mtime = None if one.mtime is None else bounded_mtime(one.mtime)
-        changes.append(
-            Change(one.path, one.kind, one.base, one.hash, one.size or 0, mtime, tuple(one.sent), one.executable)
-        )
+        sent = tuple(one.sent[-SENT:])
+        changes.append(Change(one.path, one.kind, one.base, one.hash, one.size or 0, mtime, sent, one.executable))
     return changes

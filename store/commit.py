@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from store.base import Totals, Transaction
+from sync import candidates
 from sync.judge import USES_ROOM, Verdict, Write, judge
 from sync.model import Candidate, Conflict, Version
 from sync.paths import ancestors
@@ -143,7 +144,7 @@ class Group:
             return Outcome(verdict, version, head, created=created, after=before, cursor=self._stamp)
         if verdict is Verdict.KEEP:
             conflict = self._keep_candidate(write)
-            return Outcome(verdict, None, head, conflict, after=before, cursor=before)
+            return Outcome(verdict, None, self._heads[write.path], conflict, after=before, cursor=self._stamp)
         same = head if verdict in (Verdict.SAME, Verdict.REPEATED) else None
         if verdict is Verdict.SAME and head is not None and head.hash is not None:
             self._had.add(head.hash)
@@ -245,26 +246,44 @@ class Group:
 
     def _keep_candidate(self, write: Write) -> Conflict:
         """All candidates on one path and base share a record. A repeated request adds nothing."""
-        assert write.hash is not None, "a candidate has a body"
-        known = [c for c in self._on(write.path) if c.base == write.base]
-        for conflict in known:
-            for one in conflict.candidates:
-                if (one.hash, one.device, one.user) == (write.hash, write.device, write.user):
-                    self._had.add(one.hash)
-                    return conflict
-        there = next((conflict for conflict in known if conflict.open), None)
+        known = [one for one in self._on(write.path) if one.base == write.base]
+        repeated = next((one for one in known if self._is_repeated(one, write)), None)
+        if repeated is not None:
+            assert write.hash is not None, "a candidate has a body"
+            self._had.add(write.hash)
+            return repeated
+        there = candidates.room_in((one for one in known if one.open), write)
         self._refer(write)
-        number = there.candidates[-1].n + 1 if there else 1
-        candidate = Candidate(
-            number, write.user, write.device, write.hash, write.size, write.mtime, self._at or self.now
-        )
-        candidate = candidate._replace(executable=write.executable_on(self._heads[write.path]))
-        if there is not None:
-            conflict = there._replace(candidates=(*there.candidates, candidate))
+        write = replace(write, executable=write.executable_on(self._heads[write.path]))
+        if there is None:
+            first = candidates.candidate(write, 1, self._at or self.now)
+            conflict = Conflict(secrets.token_hex(8), write.path, write.base, self.now, (first,))
         else:
-            conflict = Conflict(secrets.token_hex(8), write.path, write.base, self.now, (candidate,))
+            self._shelve(write.path, candidates.superseded(there, write))
+            conflict = candidates.add(there, write, self._at or self.now)
         self._remember(conflict)
         return conflict
+
+    def _is_repeated(self, conflict: Conflict, write: Write) -> bool:
+        """Whether the write came before and needs nothing more. A settled conflict answers as long as one of its
+        versions has the bytes: once that was purged nothing would keep them."""
+        if conflict.open:
+            return candidates.is_newest(conflict, write)
+        if not candidates.holds(conflict, write):
+            return False
+        settled = conflict.resolution or {}
+        stamps = [*settled.get("versions", ()), *([settled["at"]] if "at" in settled else ())]
+        versions = self._tx.find({(conflict.path, stamp) for stamp in stamps})
+        return any(version.hash == write.hash for version in versions.values())
+
+    def _shelve(self, path: str, superseded: Sequence[Candidate]) -> None:
+        """Puts candidates into the history, and on top once more what stood there: nothing is decided by it."""
+        head = self._heads[path]
+        if superseded and head is not None:
+            for one in superseded:
+                self.store(candidates.as_write(path, one), passing=True)
+            again = Write(path, head.kind, None, head.device, head.user, head.hash, head.size, head.mtime)
+            self.store(replace(again, executable=head.executable), passing=True)
 
     def _settle_by(self, version: Version) -> None:
         """A conflict settles itself when the head has its only candidate's bytes."""

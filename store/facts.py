@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from store.base import Query
-from sync.model import Version
+from sync.model import Conflict, Version
 from sync.plan import Facts
 
 
@@ -14,25 +14,57 @@ def moved(queries: Sequence[Query], newest: Mapping[str, Version]) -> list[Query
     return [query for query in queries if query.path in newest and newest[query.path].stamp != query.base]
 
 
-def settled_by_head(query: Query, head: Version) -> bool:
-    """Whether the head has the best evidence's bytes, as it nearly always does where anything has: then nothing else
-    has to be looked up."""
-    return head.stamp > (query.base or 0) and head.hash is not None and query.hashes[:1] == (head.hash,)
+def settle(
+    queries: Sequence[Query],
+    newest: Mapping[str, Version],
+    puts: Callable[[Sequence[Query]], Iterable[Version]],
+    conflicts: Callable[[Collection[str]], Iterable[Conflict]],
+) -> dict[str, Version]:
+    """The settled bases by path (docs/protocol.md, section 5).
+
+    `puts` gives at least the puts above each query's base with one of its hashes, oldest first; `conflicts` those on
+    some paths. Nearly always the head decides, and neither is asked.
+    """
+    asked = [query for query in queries if query.hashes]
+    settled = {query.path: newest[query.path] for query in asked if _by_head(query, newest[query.path])}
+    left = {query.path: query for query in asked if query.path not in settled}
+    found = list(puts(list(left.values()))) if left else []
+    bases = _best(left, found)
+    doubtful = [path for path, version in bases.items() if version.stamp != newest[path].stamp]
+    for conflict in conflicts(doubtful) if doubtful else ():
+        query = left[conflict.path]
+        if conflict.open and _is_own(conflict, query, found):
+            # What it has put into the history is a candidate still, and not what the server has.
+            head = newest[conflict.path]
+            server = [version for version in found if version.stamp <= conflict.opened or version == head]
+            bases.pop(conflict.path, None)
+            bases |= _best({conflict.path: query}, server)
+    return settled | bases
 
 
-def settle(queries: Sequence[Query], versions: Iterable[Version]) -> dict[str, Version]:
-    """The settled base by path (docs/protocol.md, section 5). `versions`: at least the puts above each base with one of
-    its hashes, oldest first."""
-    asked = {query.path: query for query in queries}
-    settled: dict[str, Version] = {}
+def _is_own(conflict: Conflict, query: Query, found: Iterable[Version]) -> bool:
+    """Whether the conflict is about what the client reports: it has the base that the report had when it was opened."""
+    then = _best({query.path: query}, (version for version in found if version.stamp <= conflict.opened))
+    base = then[query.path].stamp if then else query.base
+    return conflict.base == base
+
+
+def _by_head(query: Query, head: Version) -> bool:
+    """Whether the head has the bytes of the best evidence."""
+    return head.stamp > (query.base or 0) and head.hash is not None and query.hashes[0] == head.hash
+
+
+def _best(asked: Mapping[str, Query], versions: Iterable[Version]) -> dict[str, Version]:
+    """For each path the newest version with the best of its query's hashes."""
+    best: dict[str, Version] = {}
     for version in versions:
         query = asked.get(version.path)
         if query is None or version.hash not in query.hashes or version.stamp <= (query.base or 0):
             continue
-        known = settled.get(version.path)
+        known = best.get(version.path)
         if known is None or _rank(query, version) <= _rank(query, known):
-            settled[version.path] = version
-    return settled
+            best[version.path] = version
+    return best
 
 
 def _rank(query: Query, version: Version) -> int:

@@ -57,7 +57,7 @@ class Merging:
         """The same for a conflict that is known."""
         candidate = conflict.candidate(number)
         if candidate is None:
-            raise NotFound(f"the conflict has no candidate {number}: it has 1 to {len(conflict.candidates)}")
+            raise NotFound(f"the conflict has no candidate {number}: it has {conflict.numbers}")
         if not conflict.open:
             return Declined("settled")
         path = conflict.path

@@ -7,6 +7,7 @@ Every query names the vault by `_id.v`, by which the collections can be sharded.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 
 from bson import Int64, MaxKey
@@ -15,7 +16,7 @@ from pymongo.errors import ExecutionTimeout, OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from store.base import LOOKED_AT, Query
-from store.facts import gather, moved, settle, settled_by_head
+from store.facts import gather, moved, settle
 from store.mongo_documents import ALL_STAMPS, Document, conflict_of, version_id, version_of
 from store.mongo_schema import BY_PATH, Mongo
 from sync.model import Conflict, Version
@@ -205,7 +206,7 @@ def facts(db: Mongo, key: int, queries: Sequence[Query]) -> dict[str, Facts]:
     newest, purge_mark = _heads_and_mark(db, key, [query.path for query in queries])
     changed = moved(queries, newest)
     named = find(db, key, {(q.path, q.base) for q in changed if q.base is not None})
-    settled = _settling(db, key, [q for q in changed if q.hashes], newest)
+    settled = settle(changed, newest, partial(_puts, db, key), partial(conflicts_on, db, key))
     return gather(queries, newest, named, settled, purge_mark)
 
 
@@ -224,17 +225,13 @@ def _heads_and_mark(db: Mongo, key: int, paths: list[str]) -> tuple[dict[str, Ve
     return newest, mark
 
 
-def _settling(db: Mongo, key: int, queries: Sequence[Query], newest: dict[str, Version]) -> dict[str, Version]:
-    """The settled base by path."""
-    settled = {q.path: newest[q.path] for q in queries if settled_by_head(q, newest[q.path])}
-    left = {q.path: q for q in queries if q.path not in settled}
-    for chunk in chunks(left):
-        asked = [left[path] for path in chunk]
-        hashes = [bytes.fromhex(digest) for digest in {digest for query in asked for digest in query.hashes}]
+def _puts(db: Mongo, key: int, queries: Sequence[Query]) -> Iterator[Version]:
+    """Puts with a hash that one of the queries has, on one of their paths, oldest first."""
+    asked = {query.path: query for query in queries}
+    for chunk in chunks(asked):
+        hashes = [bytes.fromhex(digest) for digest in {digest for path in chunk for digest in asked[path].hashes}]
         condition = {"_id.v": key, "p": {"$in": chunk}, "h": {"$in": hashes}}
-        rows = db["versions"].find(condition, batch_size=BATCH).hint(BY_PATH).sort("_id.t", 1)
-        settled |= settle(asked, map(version_of, rows))
-    return settled
+        yield from map(version_of, db["versions"].find(condition, batch_size=BATCH).hint(BY_PATH).sort("_id.t", 1))
 
 
 # -- conflicts

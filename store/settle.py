@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from store.base import Transaction
 from store.commit import Group
 from store.errors import BadRequest, PathTaken, Stale
+from sync.candidates import as_write
 from sync.judge import Write
 from sync.model import Candidate, Conflict, Version
 from sync.paths import conflict_name
@@ -59,7 +60,7 @@ def settle(group: Group, tx: Transaction, conflict: Conflict, choice: Choice) ->
     if choice.only_candidate and len(conflict.candidates) > 1:
         raise BadRequest("the conflict has another candidate by now: look at all of them, then decide again")
     if chosen is None:
-        raise BadRequest(f"the conflict has no candidate {choice.candidate}: it has 1 to {len(conflict.candidates)}")
+        raise BadRequest(f"the conflict has no candidate {choice.candidate}: it has {conflict.numbers}")
     outcome = replace(
         _outcome(conflict, choice, server, chosen), executable=_executable(tx, conflict, choice, server, chosen)
     )
@@ -69,10 +70,10 @@ def settle(group: Group, tx: Transaction, conflict: Conflict, choice: Choice) ->
     if beside is not None:
         group.include(beside)
         _check_place(group, beside)
-    versions = [group.store(_as_write(conflict.path, one), passing=True) for one in conflict.candidates]
+    versions = [group.store(as_write(conflict.path, one), passing=True) for one in conflict.candidates]
     versions.append(group.store(outcome))
     if beside is not None:
-        versions.append(group.store(_as_write(beside, chosen)))
+        versions.append(group.store(as_write(beside, chosen)))
     group.settle(
         conflict.settled(
             {
@@ -90,10 +91,6 @@ def _check_place(group: Group, path: str) -> None:
     blocker = group.blocker(path)
     if blocker is not None:
         raise PathTaken("a file stands where this path needs a folder, or the reverse: rename one of them", blocker)
-
-
-def _as_write(path: str, one: Candidate) -> Write:
-    return Write(path, "put", None, one.device, one.user, one.hash, one.size, one.mtime, executable=one.executable)
 
 
 def _outcome(conflict: Conflict, choice: Choice, server: Version, chosen: Candidate) -> Write:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 
 from store.base import LOOKED_AT, Query, Totals, Vault
 from store.facts import gather, moved, settle
@@ -163,11 +164,11 @@ def facts(db: sqlite3.Connection, vault: int, purge_mark: int, queries: Sequence
     newest = heads(db, vault, [query.path for query in queries])
     changed = moved(queries, newest)
     named = find(db, vault, [(q.path, q.base) for q in changed if q.base is not None])
-    settled = settle(changed, _settling(db, vault, [q for q in changed if q.hashes]))
+    settled = settle(changed, newest, partial(_puts, db, vault), partial(conflicts_on, db, vault))
     return gather(queries, newest, named, settled, purge_mark)
 
 
-def _settling(db: sqlite3.Connection, vault: int, queries: Sequence[Query]) -> list[Version]:
+def _puts(db: sqlite3.Connection, vault: int, queries: Sequence[Query]) -> list[Version]:
     """Puts above each query's base with a hash that one of the queries has, oldest first."""
     asked = [[q.path, q.base or 0] for q in queries]
     hashes = list({digest for q in queries for digest in q.hashes})

@@ -186,7 +186,10 @@ class Candidate(NamedTuple):
 
 
 class Conflict(NamedTuple):
-    """Two sides changed one path from one base. `base` is that base's stamp (None: both sides made the file new)."""
+    """Two sides changed one path from one base. `base` is that base's stamp (None: both sides made the file new).
+
+    Candidates are in the order of their numbers, of which some may be missing (sync/candidates.py).
+    """
 
     id: str
     path: str
@@ -204,6 +207,11 @@ class Conflict(NamedTuple):
         if n is None:
             return self.candidates[-1]
         return next((one for one in self.candidates if one.n == n), None)
+
+    @property
+    def numbers(self) -> str:
+        """Those of its candidates, for people."""
+        return ", ".join(str(one.n) for one in self.candidates)
 
     def settled(self, resolution: Json) -> Conflict:
         return self._replace(resolution=resolution)

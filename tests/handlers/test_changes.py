@@ -74,3 +74,17 @@ def test_what_others_changed_comes_with_the_last_request_only(me: Person) -> Non
 def test_a_path_is_reported_once(me: Person) -> None:
     row = {"path": "a.md", "kind": "missing"}
     assert me.post(f"{VAULT}/sync", {"cursor": "0", "changes": [row, row]}).json["code"] == "bad-request"
+
+
+def test_a_change_may_name_more_hashes_than_are_looked_for(me: Person) -> None:
+    """A file that was in conflict for long, and a client that remembers all that it sent. The last ones count."""
+    base = me.put("a.md", b"base").json["stamp"]
+    head = me.put("a.md", b"arrived", base).json["stamp"]
+    sent = [sha256(b"%d" % number) for number in range(1_500)]
+    row = {"path": "a.md", "kind": "put", "base": base, "hash": sha256(b"now"), "size": 3}
+    for newest in ([*sent, sha256(b"arrived")], [sha256(b"arrived"), *sent[:999]]):
+        (action,) = sync(me, "0", row | {"sent": newest})["actions"]
+        assert (action["do"], action["base"]) == ("upload", head)
+    (action,) = sync(me, "0", row | {"sent": [sha256(b"arrived"), *sent]})["actions"]
+    assert (action["do"], action["base"]) == ("conflict", base)
+    assert me.post(f"{VAULT}/sync", {"cursor": "0", "changes": [row | {"sent": [sent[0]] * 100_001}]}).status_int == 400

@@ -28,7 +28,7 @@ NAMES = ("laptop", "desktop", "phone")
 # Files that cannot be folders at the same time, and a folder two deep.
 PATHS = ("a", "a/b", "a/c", "n.md", "n.md/x", "d/e/f")
 ROUNDS = 12
-KEEP = ("server", "client", "both", "merged")
+
 
 machines = st.sampled_from(NAMES)
 pairs = st.sampled_from(list(permutations(NAMES, 2)))
@@ -37,6 +37,7 @@ paths = st.sampled_from(PATHS)
 contents = st.sampled_from([b"", b"one", b"two"]) | st.none()
 pages = st.sampled_from([3, 3, 5000])
 moments = st.integers(0, 4)
+keeps = st.sampled_from(["server", "client", "both", "merged"])
 
 
 def digest(content: bytes) -> str:
@@ -86,14 +87,14 @@ class ThreeClients(RuleBasedStateMachine):
         if path and path != to:
             self.machines[who].move(path, to)
 
-    @rule(pick=st.integers(0, 99), keep=st.sampled_from(KEEP))
+    @rule(pick=st.integers(0, 99), keep=keeps)
     def settle_a_conflict(self, pick: int, keep: str) -> None:
         conflicts = self.server.conflicts()
         if conflicts:
             event(f"settled: {keep}")
             self._settle(conflicts[pick % len(conflicts)], keep, pick)
 
-    @rule(who=machines, path=paths, edits=st.integers(2, 4), pick=st.integers(0, 99), keep=st.sampled_from(KEEP))
+    @rule(who=machines, path=paths, edits=st.sampled_from([2, 3, 4, 12]), pick=st.integers(0, 99), keep=keeps)
     def settle_a_conflict_in_which_a_machine_has_several_edits(
         self, who: str, path: str, edits: int, pick: int, keep: str
     ) -> None:

@@ -80,7 +80,7 @@ def test_each_candidate_can_be_merged_and_the_newest_is_where_none_is_named(worl
         2: (2, "1\ntwo\n3\nfour\n"),
     }
     for number in (0, 3):
-        with pytest.raises(NotFound, match="1 to 2"):
+        with pytest.raises(NotFound, match="it has 1, 2"):
             merge(world, conflict, number)
 
 

@@ -257,7 +257,7 @@ def test_a_conflict_is_settled_once(dispute: Dispute) -> None:
 def test_a_candidate_that_is_not_there_cannot_be_chosen(dispute: Dispute) -> None:
     world, log = dispute.world, dispute.world.log()
     for number in (0, 2, -1):
-        with pytest.raises(BadRequest, match=f"no candidate {number}: it has 1 to 1"):
+        with pytest.raises(BadRequest, match=f"no candidate {number}: it has 1"):
             world.resolve(dispute.conflict, "client", dispute.server.stamp, candidate=number)
     assert_unchanged(world, log, [dispute.conflict])
 
