@@ -7,13 +7,17 @@ from collections.abc import Collection, Iterable, Mapping
 from client.download import Fetcher, copy_what_is_here, pair_renames
 from client.ignore import FILE as IGNORE_FILE
 from client.install import Download, Installer
+from client.order import Names
 from client.work import Work
 from sync.model import Action, Version
 from sync.paths import BadPath, check_path
 
 
 def apply_here(work: Work, actions: Iterable[Action]) -> None:
-    """`adopt`, `delete_local` and `download`, deletions first. Raises ServerAway, ServerRefused, Stopped."""
+    """`adopt`, `delete_local` and `download`. Raises ServerAway, ServerRefused, Stopped.
+
+    New names first: what is only renamed here is never gone in between. Only what is in their way goes before.
+    """
     wanted: list[Download] = []
     deletes: list[Action] = []
     for action in actions:
@@ -31,10 +35,17 @@ def apply_here(work: Work, actions: Iterable[Action]) -> None:
     installer = Installer(work)
     try:
         missing = _use_what_is_here(work, installer, wanted, deletes)
+        names = Names([download.head.path for download in wanted], folded=True)
+        in_the_way = {action.path for action in deletes if names.need_room_of(action.path)}
         for action in deletes:
-            _delete(work, installer, action)
+            if action.path in in_the_way:
+                _delete(work, installer, action)
         if missing:
             Fetcher(work, installer).fetch(missing)
+        installer.install()
+        for action in deletes:
+            if action.path not in in_the_way:
+                _delete(work, installer, action)
     finally:
         installer.finish()  # what came whole stays, also where the rest did not come
         work.progress.done()

@@ -63,6 +63,17 @@ def foresee(
     return answer
 
 
+def lacks_new_names(heard: Sequence[Heard], records: Mapping[str, Record]) -> bool:
+    """Whether files were deleted of which one cannot say yet that they were not renamed: the rest may be on its way."""
+    newest = {version.path: version for message in heard for version in message.changes}
+    arrived = {version.hash for version in newest.values() if version.live}
+    return any(
+        not version.live and not _is_known(version, records) and records[version.path].hash not in arrived
+        for version in newest.values()
+        if version.path in records
+    )
+
+
 def _is_known(head: Version, records: Mapping[str, Record]) -> bool:
     """Whether it is an older one, or this client's own, come back."""
     record = records.get(head.path)

@@ -93,10 +93,14 @@ class Installer:
         if len(self._staged) >= BATCH_FILES or self._size >= BATCH_BYTES:
             self.flush()
 
-    def finish(self) -> None:
-        """Installs what is staged, and lets the index know of everything."""
+    def install(self) -> None:
+        """Puts what is staged in its place."""
         if self._staged:
             self.flush()
+
+    def finish(self) -> None:
+        """Installs what is staged, and lets the index know of everything."""
+        self.install()
         if self._installed or self._removed:
             self.flush()
 

@@ -11,6 +11,7 @@ from client.answers import is_not_gobis
 from client.aside import step_aside
 from client.delivery import Delivery, Outcome
 from client.index import Record
+from client.jobs import Job, in_order, jobs_of
 from client.ports import SMALL, Blocked, Entry, LocalChange, Pushed, Result, ServerAway, ServerRefused
 from client.progress import human_size
 from client.work import Work
@@ -23,18 +24,6 @@ BUNDLE_BYTES = 4 * 1024 * 1024
 # full database. Files of their own that a proxy or the server refuses are in client/delivery.py.
 _ABOUT_THE_FILES = (403, 507)
 _TRY_AGAIN = ("conflict", "not-found", "hash-mismatch", "length-mismatch")
-
-
-class Job(NamedTuple):
-    """One change to send. `body`: whether its bytes go along; the server may have them."""
-
-    action: Action
-    base: int | None
-    body: bool = True
-
-    @property
-    def path(self) -> str:
-        return self.action.path
 
 
 class Prepared(NamedTuple):
@@ -57,36 +46,17 @@ class Bundle:
 
 
 def apply_there(work: Work, actions: Iterable[Action]) -> None:
-    """`delete_remote`, `upload` and `conflict`, in that order. Raises ServerAway, ServerRefused, Stopped."""
-    deletes, uploads, conflicts = _jobs(work, actions)
+    """`delete_remote`, `upload` and `conflict`. Raises ServerAway, ServerRefused, Stopped."""
+    deletes, uploads, conflicts = jobs_of(work, actions)
     if deletes or uploads or conflicts:
         size = sum(work.view.entries[job.path].size for job in uploads if job.path in work.view.entries)
         work.progress.start("sending", len(deletes) + len(uploads) + len(conflicts), size)
         try:
-            _Sender(work, keep=False).send(deletes + uploads)
+            _Sender(work, keep=False).send(in_order(work, deletes, uploads))
             _Sender(work, keep=True).send(conflicts)
         finally:
             work.index.save()
             work.progress.done()
-
-
-def _jobs(work: Work, actions: Iterable[Action]) -> tuple[list[Job], list[Job], list[Job]]:
-    deletes, uploads, conflicts = [], [], []
-    known: set[str] | None = None
-    for action in actions:
-        if action.do == "delete_remote":
-            deletes.append(Job(action, action.head.stamp if action.head else action.base, body=False))
-        elif action.do in ("upload", "conflict"):
-            unknown = work.view.why_unknown(action.path)
-            if unknown is not None:
-                work.wait(action, unknown)
-            elif action.do == "conflict":
-                conflicts.append(Job(action, action.base, body=False))
-            else:
-                if known is None:
-                    known = {record.hash for record in work.index.records.values() if record.stamp is not None}
-                uploads.append(Job(action, action.base, body=work.hash_of(action.path) not in known))
-    return deletes, uploads, conflicts
 
 
 class _Sender:
@@ -120,14 +90,20 @@ class _Sender:
 
     def _bundles(self, jobs: Iterable[Job]) -> Iterator[Bundle]:
         bundle = Bundle()
+        missed = False  # whether the job before is one of the late ones
         for job in jobs:
             try:
+                if job.tied and missed:
+                    raise LocalChange("the file of which this is the old name has changed")
                 prepared = self._prepare(job)
             except (LocalChange, Blocked) as error:
                 bundle.late.append((job, error))
+                missed = True
                 continue
+            missed = False
             size = len(prepared.data or b"")
-            if bundle.prepared and (len(bundle.prepared) >= BUNDLE_FILES or bundle.size + size > BUNDLE_BYTES):
+            most = BUNDLE_FILES if job.tied else BUNDLE_FILES - 1  # there is room for what is tied to it
+            if bundle.prepared and (len(bundle.prepared) >= most or bundle.size + size > BUNDLE_BYTES):
                 yield bundle
                 bundle = Bundle()
             bundle.prepared.append(prepared)

@@ -8,45 +8,28 @@ sync is under way or the server is out of reach.
 from __future__ import annotations
 
 import os
-import random
 import select
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import NamedTuple
 
 from client.changes import BY_WATCH, MassDelete, deletes_of, forget_seen_deletes
 from client.diary import Diary
 from client.engine import Engine, Options
 from client.errand import Errands, Outcome
 from client.foresee import Heard
+from client.hearing import Hearing
 from client.ignore import FILE as IGNORE_FILE
 from client.index import Index
+from client.intervals import Intervals
 from client.live import Live, Lost, Opened, Told, Woken
 from client.mailbox import Mailbox
 from client.mounts import is_below
+from client.patience import Patience
 from client.pending import Pending, Times, Touched
 from client.ports import Clock, ServerAway, ServerRefused
 from client.queue import OperationQueue
 from client.report import Report
 from client.tree import How, News, Tree
-
-
-class Intervals(NamedTuple):
-    """Seconds: between looks at the whole folder, because events get lost, and where they do not come at all; between
-    questions to the server while there is no live socket; before a server that was away is tried again, at first and at
-    most; before what could not be done is tried again; for a file to be missing before that is a delete; for a sync to
-    come to its end when the client is stopped; between looks at whether the folder is still the one at its path.
-    """
-
-    rescan: float = 600.0
-    blind: float = 30.0
-    poll: float = 5.0
-    retry: float = 1.0
-    longest: float = 60.0
-    again: float = 30.0
-    vanished: float = 0.02
-    farewell: float = 5.0
-    anchor: float = 5.0
 
 
 class Watch:
@@ -85,16 +68,12 @@ class Watch:
         self._times = times or Times()
         self._pending = Pending(moment, self._times)
         self._vanished: dict[str, float] = {}  # files that are missing, and when that is a delete
-        self._heard: list[Heard] = []
-        self._ask = False  # whether more may have happened elsewhere than was told
-        self._ask_at: float | None = None
+        self._hearing = Hearing(index, moment, self._intervals)
+        self._patience = Patience(moment, self._intervals)  # with a server that is away
         self._rescan_at = self._check_at = moment()
         self._poller = select.poll()
-        self._retry_at: float | None = None  # while the server is away
-        self._wait = self._intervals.retry
         self._begun = False  # whether the whole folder has been in step once
         self._live: Live | None = None
-        self._listening = False
         self._errand: Touched | None = None  # what is being synced
         self._stopped = False
 
@@ -144,15 +123,14 @@ class Watch:
     def _begin(self) -> None:
         """Begins the next sync, if there is something to sync and nothing in the way."""
         now = self._moment()
-        if self.busy or (self._retry_at is not None and now < self._retry_at):
+        if self.busy or not self._patience.over:
             return
-        if self._ask_at is not None and now >= self._ask_at:
-            self._ask = True
+        told_at = self._hearing.due_at()
         if self._tree.lost or now >= self._rescan_at:
             self._look_around()
             self._rescan_at = now + (self._intervals.blind if self._tree.blind else self._intervals.rescan)
             self._send(self._pending.take(), whole=True)
-        elif self._ask or self._heard or self._pending.due_in() == 0:
+        elif (told_at is not None and now >= told_at) or self._pending.due_in() == 0:
             self._send(self._pending.take(), whole=False)
 
     def _look_around(self) -> None:
@@ -164,9 +142,7 @@ class Watch:
 
     def _send(self, touched: Touched, *, whole: bool) -> None:
         self._errand = touched
-        heard, self._heard = None if self._ask else tuple(self._heard), []
-        self._ask = False
-        self._ask_at = None if self._listening else self._moment() + self._intervals.poll
+        heard = self._hearing.take(whole=whole)
         if whole:
             self._errands.ask(partial(self._engine.sync, Options(busy=touched.busy)))
         else:
@@ -179,12 +155,13 @@ class Watch:
         if self._rules_are_read:
             moments += self._vanished.values()
         if not self.busy:
-            if self._retry_at is not None:
-                moments.append(self._retry_at)
+            if self._patience.retry_at is not None:
+                moments.append(self._patience.retry_at)
             else:
-                due_in = self._pending.due_in()
+                due_in, told_at = self._pending.due_in(), self._hearing.due_at()
                 moments += [now + due_in] if due_in is not None else []
-                moments += [self._rescan_at] + ([self._ask_at] if self._ask_at is not None else [])
+                moments += [told_at] if told_at is not None else []
+                moments.append(self._rescan_at)
         return max(0.0, min(moments) - now)
 
     # -- what happens here
@@ -268,37 +245,26 @@ class Watch:
                 case Outcome():
                     self._finish(letter)
                 case Heard():
-                    self._heard.append(letter)
+                    self._hearing.told(letter)
                 case Opened():
-                    self._listening = True
+                    self._hearing.opened(letter)
                     self._diary.live()
-                    self._ask_at = None
-                    if letter.cursor != self._index.cursor:
-                        self._ask_at = self._moment() + self._intervals.poll  # should nothing be told of it
-                    if self._retry_at is not None:
-                        self._retry_at = self._moment()
+                    self._patience.now()
                 case Woken():
-                    self._ask = True
+                    self._hearing.ask()
                     if letter.path is not None and letter.path in self._index.records:
                         self._pending.moved(letter.path, renamed=False)
                 case Lost():
-                    self._lose(letter)
-
-    def _lose(self, lost: Lost) -> None:
-        self._diary.not_live(lost.why, absent=lost.absent)
-        self._ask |= self._listening or lost.doubtful
-        self._listening = False
-        if self._ask_at is None:
-            self._ask_at = self._moment() + self._intervals.poll
+                    self._hearing.lost(letter)
+                    self._diary.not_live(letter.why, absent=letter.absent)
 
     def _finish(self, outcome: Outcome[Report]) -> None:
         touched, self._errand = self._errand or Touched(), None
         if outcome.value is not None:
             self._diary.synced(outcome.value)
-            self._retry_at, self._wait = None, self._intervals.retry
+            self._patience.went_well()
             if outcome.value.waiting or outcome.value.held:
-                again = self._moment() + self._intervals.again
-                self._ask_at = again if self._ask_at is None else min(self._ask_at, again)
+                self._hearing.ask_in(self._intervals.again)
             if outcome.value.rules_unsettled:
                 self._pending.open(IGNORE_FILE)  # a look at it once it has stood for a while
             if IGNORE_FILE in touched.paths:
@@ -316,11 +282,9 @@ class Watch:
             raise error
         self._diary.away(error)
         self._pending.again(touched)
-        self._ask = True
+        self._hearing.ask()
         self._rescan_at = self._rescan_at if self._begun else self._moment()
-        asked = getattr(error, "retry_after", None) or 0.0
-        self._retry_at = self._moment() + max(asked, self._wait * random.uniform(0.5, 1))  # noqa: S311  no secret
-        self._wait = min(self._wait * 2, self._intervals.longest)
+        self._patience.failed(getattr(error, "retry_after", None) or 0.0)
 
     def _say_farewell(self) -> None:
         """What is under way may come to its end, if that is near. Else it is cut off, which loses nothing."""

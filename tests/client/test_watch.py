@@ -15,11 +15,12 @@ from client.diary import Diary
 from client.disk import Disk
 from client.engine import Engine
 from client.index import Index
+from client.intervals import Intervals
 from client.live import Live, Told, Woken
 from client.ports import ServerAway, ServerRefused, Stopped
 from client.queue import FileQueue
 from client.tree import Tree
-from client.watch import Intervals, Watch
+from client.watch import Watch
 from client.witness import Witness
 from tests.client.direct import Direct, Server
 from tests.services import wait_until

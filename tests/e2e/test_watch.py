@@ -273,6 +273,24 @@ def test_a_folder_that_is_renamed_is_renamed_on_the_other_side(
     wait_for(desktop, "travels/trip/5.md", "home again")
 
 
+def test_a_folder_of_many_files_that_is_renamed_is_renamed_on_the_other_side(laptop: Machine, desktop: Machine) -> None:
+    for number in range(1_100):
+        laptop.write(f"album/{number % 3}/{number}.jpg", f"photo {number}")
+    laptop.sync()
+    desktop.sync()
+    for path in desktop.folder.glob("album/*/*"):
+        path.chmod(0o755)
+    before = requests(desktop, "pull")
+    with Watching(laptop), Watching(desktop) as other:
+        laptop.rename("album", "travels")
+        wait_until_in_step(laptop, desktop)
+        wait_until(lambda: not desktop.has("album"), "the folder to go once its last file has")
+        assert not other.said("received")
+        assert not other.said("deleted here")
+    assert all(path.stat().st_mode & 0o111 for path in desktop.folder.glob("travels/*/*"))
+    assert requests(desktop, "pull") == before
+
+
 def test_a_rename_on_one_side_and_an_edit_on_the_other_lose_no_word(own_house: House) -> None:
     laptop, desktop = own_house.machine("laptop"), own_house.machine("desktop")
     laptop.write("essay.md", "first words")
