@@ -152,6 +152,8 @@ def get_app() -> Application:
 
 def main() -> NoReturn:
     """Runs what the command line says. Whatever goes wrong is one line on stderr and an exit code."""
+    if sys.getfilesystemencoding() != "utf-8" or sys.flags.utf8_mode:
+        _speak_utf8()
     if sys.argv[1:] == ["--version"]:
         code = 0
         with suppress(OSError):
@@ -164,6 +166,17 @@ def main() -> NoReturn:
                 stream.flush()
     # Everything is closed and durable by now. Taking 10,000 records apart one by one would be a tenth of a short sync.
     os._exit(code)
+
+
+def _speak_utf8() -> None:
+    from ops import encoding  # late: most locales are UTF-8
+
+    try:
+        if not encoding.is_utf8():
+            encoding.start_anew()
+        encoding.speak_to_terminal()
+    except encoding.NotUtf8 as error:
+        os._exit(_say(str(error), error.exit_code))
 
 
 def _run(arguments: list[str]) -> int:

@@ -92,7 +92,10 @@ def _ask_password(file: str | None, user: str, url: str) -> str:
             raise Stopped(f"the password file {shown(file)} cannot be read: {error}", USAGE) from None
     if not sys.stdin.isatty():
         raise Stopped("there is no terminal to ask for the password; give --password-file", USAGE)
-    answer: str = click.prompt(f"Password of {user} on {url}", hide_input=True, err=True)
+    try:
+        answer: str = click.prompt(f"Password of {user} on {url}", hide_input=True, err=True)
+    except UnicodeDecodeError:
+        raise Stopped("the terminal's letters are not UTF-8; give --password-file, in UTF-8", USAGE) from None
     return answer
 
 

@@ -45,6 +45,7 @@ class Machine:
     name: str
     url: str = ""
     environment: dict[str, str] = field(default_factory=dict)
+    encoding: str = "utf-8"  # of its terminal
 
     def __post_init__(self) -> None:
         self.folder = self.root / self.name
@@ -75,7 +76,7 @@ class Machine:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding=self.encoding,
         )
 
     def connect(self, *options: str, code: int | None = 0) -> Run:
