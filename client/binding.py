@@ -10,6 +10,7 @@ from pathlib import Path
 from client import config as configuration
 from client.config import CONFIG, BadUrl, Config, shown
 from client.identity import original
+from client.moved import check_same_vault, elsewhere
 from client.nesting import vault_above, vault_below
 from client.owner import check_owner
 from client.ports import ServerRefused, Stopped
@@ -46,7 +47,7 @@ def check_words(folder: Path, url: str, vault: str, user: str | None, device: st
 
 
 def _as_before(folder: Path, wanted: Config) -> Config:
-    """`wanted`, with the id that the folder has already. Raises Stopped where it belongs elsewhere."""
+    """`wanted`, with the id that the folder has already. Raises Stopped where no folder can be bound."""
     if os.path.lexists(folder) and not folder.is_dir():
         raise Stopped(f"{shown(folder)} is not a folder", USAGE)
     check_owner(folder, configuration.state_folder(folder))
@@ -54,12 +55,6 @@ def _as_before(folder: Path, wanted: Config) -> Config:
     if present is None:
         _check_nesting(folder)
         return wanted
-    if (present.url, present.vault) != (wanted.url, wanted.vault):
-        raise Stopped(
-            f"{shown(folder)} is connected to {present.vault} on {present.url}; to change that, run gobi disconnect "
-            f"{shown(folder)} first",
-            USAGE,
-        )
     return wanted if original(folder, present) is not None else wanted._replace(id=present.id)
 
 
@@ -89,7 +84,8 @@ def _present(folder: Path) -> Config | None:
 def bind(folder: Path, wanted: Config, password: str, *, create: bool) -> tuple[Config, Json]:
     """Asks the server first, then writes; returns what the folder is bound to, and what the server says of the vault.
 
-    Where the password is a device's own, that device's name is the one that counts.
+    Where the password is a device's own, that device's name is the one that counts. A folder that is bound already goes
+    to another address, or another name, only where the same vault is there.
 
     Raises ServerAway, ServerRefused, Stopped.
     """
@@ -98,12 +94,18 @@ def bind(folder: Path, wanted: Config, password: str, *, create: bool) -> tuple[
 
     connection = Connection(wanted.url, wanted.user, password, wanted.device)
     transport = HttpTransport(connection, wanted.vault)
+    present = _present(folder)
+    moved = present is not None and (present.url, present.vault) != (wanted.url, wanted.vault)
     try:
-        if create:
+        if create and not moved:
             transport.create_vault()
         state = transport.vault()
+        if present is not None and moved:
+            check_same_vault(folder, present, wanted, transport)
         fixed = connection.json("GET", "/v1/session").get("device")
     except ServerRefused as error:
+        if present is not None and moved and error.code == "not-found":
+            raise elsewhere(folder, present, wanted) from None
         raise _explained(error, wanted) from None
     finally:
         transport.close()
@@ -111,7 +113,7 @@ def bind(folder: Path, wanted: Config, password: str, *, create: bool) -> tuple[
         wanted = wanted._replace(device=fixed)
     try:
         folder.mkdir(exist_ok=True)
-        if _present(folder) is None:
+        if present is None:
             _forget(folder)
     except OSError as error:
         raise Stopped(f"cannot write to {shown(folder)}: {error.strerror}", CONFIG) from None

@@ -87,9 +87,14 @@ def connect(
 def _ask_password(file: str | None, user: str, url: str) -> str:
     if file is not None:
         try:
-            return Path(file).read_text().rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise Stopped(f"the password file {shown(file)} cannot be read: {error}", USAGE) from None
+            raw = Path(file).read_bytes()
+            # Editors on Windows begin a file with a byte order mark, and some write UTF-16.
+            utf16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
+            return raw.decode("utf-16" if utf16 else "utf-8-sig").rstrip("\r\n")
+        except OSError as error:
+            raise Stopped(f"the password file {shown(file)} cannot be read: {error.strerror}", USAGE) from None
+        except UnicodeDecodeError:
+            raise Stopped(f"the password file {shown(file)} is not UTF-8 text; save it as that", USAGE) from None
     if not sys.stdin.isatty():
         raise Stopped("there is no terminal to ask for the password; give --password-file", USAGE)
     try:

@@ -13,11 +13,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from client.owner import check_owner
 from client.ports import Stopped
-from sync.addresses import is_loopback
+from sync.addresses import is_host, is_loopback
 from sync.paths import is_device, is_name
 
 STATE = ".gobi"
@@ -65,6 +65,8 @@ def normalise_url(text: str, insecure: bool = False) -> str:
     host = parts.hostname
     if parts.scheme not in ("http", "https") or not host:
         raise BadUrl(f"{text!r} is not an address; write it like https://pi.example.org or http://127.0.0.1:8787")
+    if not is_host(host):
+        raise BadUrl(f"{text!r} is not an address: no machine can be called {host!r}; look for a slip of the keyboard")
     if parts.username is not None or parts.password is not None:
         raise BadUrl("leave user and password out of the address: give --user, and gobi asks for the password")
     if parts.query or parts.fragment:
@@ -77,7 +79,8 @@ def normalise_url(text: str, insecure: bool = False) -> str:
     shown = f"[{host}]" if ":" in host else host
     own_port = 443 if parts.scheme == "https" else 80
     place = shown if port in (None, own_port) else f"{shown}:{port}"
-    return f"{parts.scheme}://{place}{parts.path.rstrip('/')}"
+    path = quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~")  # RFC 3986, section 3.3
+    return f"{parts.scheme}://{place}{path}"
 
 
 # ------------------------------------------------------------------------------------------------- what a folder is

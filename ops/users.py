@@ -101,7 +101,7 @@ def _password(file: IO[str] | None, generate: bool) -> str:
         return secrets.token_urlsafe(15)
     if file is not None:
         try:
-            return file.read().rstrip("\r\n")
+            return file.read().removeprefix("\ufeff").rstrip("\r\n")  # a byte order mark is an editor's
         except UnicodeDecodeError:
             raise click.UsageError("the password file is not UTF-8 text: write the password alone into it") from None
     if not sys.stdin.isatty():

@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 from store.base import Bus, Gap, Message, Metadata, PeopleChanged, User
 from store.bus import LocalBus
@@ -156,15 +157,24 @@ class Users:
             raise BadRequest("the password is empty: give one of at least one character")
         if len(password) > MAX_PASSWORD:
             raise BadRequest(f"the password is longer than {MAX_PASSWORD} characters")
-        return self._offload(_hasher().hash, _bytes(password))
+        return self._offload(_hasher().hash, _bytes(normalize("NFC", password)))
 
     def _verify(self, stored: str, password: str) -> bool:
+        return any(self._matches(stored, form) for form in _forms(password))
+
+    def _matches(self, stored: str, password: str) -> bool:
         from argon2.exceptions import InvalidHashError, VerificationError
 
         try:
             return self._offload(_hasher().verify, stored, _bytes(password))
         except (VerificationError, InvalidHashError):
             return False
+
+
+def _forms(password: str) -> list[str]:
+    """What a person who typed this means. One system composes letters (é), another does not; passwords are kept in NFC
+    (RFC 8265, section 4.2.2), and those that were set before are as they were given."""
+    return list(dict.fromkeys([normalize("NFC", password), password, normalize("NFD", password)]))
 
 
 def _bytes(text: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,25 @@ if TYPE_CHECKING:  # it takes a client 4 ms to import
 
 # Where IPv6 has IPv4's addresses: a socket that takes both (`[::]`) tells of IPv4 peers as of ::ffff:192.0.2.1.
 _MAPPED_PREFIX = 96
+
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
+
+
+def is_host(host: str) -> bool:
+    """Whether it can be the name or the address of a machine, also in letters beyond ASCII (RFC 1035, RFC 5890)."""
+    if ":" in host:
+        from ipaddress import IPv6Address
+
+        try:
+            return bool(IPv6Address(host))
+        except ValueError:
+            return False
+    try:
+        name = host if host.isascii() else host.encode("idna").decode()  # the codec takes a while to load
+    except UnicodeError:
+        return False
+    labels = name.removesuffix(".").split(".")
+    return len(name) <= 254 and all(_LABEL.fullmatch(label) for label in labels)
 
 
 def is_loopback(host: str) -> bool:

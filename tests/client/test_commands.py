@@ -139,6 +139,31 @@ def test_names_that_no_server_takes_are_refused_at_once(person: Person, vault: s
     stopped(person.connect("--create", vault=vault), 2, advice)
 
 
+@pytest.mark.parametrize("url", ["https://a..b", f"https://{'a' * 64}.org", "https://pi example.org", "http://[::1"])
+def test_an_address_with_a_slip_in_it_is_said_to_be_none(person: Person, url: str) -> None:
+    person.url = url
+    stopped(person.connect(), 2, "not an address")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\xef\xbb\xbf" + PASSWORD.encode() + b"\r\n",
+        PASSWORD.encode("utf-16"),
+        PASSWORD.encode() + b"\r\n\r\n",
+    ],
+    ids=["byte order mark", "UTF-16", "empty lines"],
+)
+def test_a_password_file_may_be_of_any_editor(person: Person, raw: bytes) -> None:
+    person.secret.write_bytes(raw)
+    assert person.connect("--create").code == 0
+
+
+def test_a_password_file_that_is_no_text_is_refused_in_words(person: Person) -> None:
+    person.secret.write_bytes(b"\xff\x00\x80")
+    stopped(person.connect("--create"), 2, "UTF-8")
+
+
 def test_a_connected_folder_stays_with_its_vault(person: Person) -> None:
     person.connected()
     stopped(person.connect("--create", vault=f"{person.vault}-other"), 2, "gobi disconnect")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from unicodedata import normalize
 
 import pytest
-from argon2 import extract_parameters
+from argon2 import PasswordHasher, extract_parameters
 from argon2.low_level import Type
 
 from store.base import Gap, Message, Notice, PeopleChanged
@@ -119,6 +120,23 @@ def test_a_password_may_hold_anything(house: House) -> None:
         house.users.set_password("me", password)
         assert house.users.authenticate("me", password), ascii(password)
     assert not house.users.authenticate("me", "x" * (MAX_PASSWORD - 1))
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_password_is_the_same_however_its_letters_are_composed(house: House, form: Literal["NFC", "NFD"]) -> None:
+    """A Mac's file has `e` and an accent where a phone sends one letter."""
+    house.users.add("me", normalize(form, "Grüße, Zoë"))
+    for typed in ("NFC", "NFD"):
+        assert house.users.authenticate("me", normalize(typed, "Grüße, Zoë"))
+    assert not house.users.authenticate("me", "Grusse, Zoe")
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_password_that_was_set_before_stays_good(house: House, form: Literal["NFC", "NFD"]) -> None:
+    """Earlier versions kept it as it was given."""
+    house.metadata.add_user("me", PasswordHasher().hash(normalize(form, "Grüße, Zoë")))
+    for typed in ("NFC", "NFD"):
+        assert house.users.authenticate("me", normalize(typed, "Grüße, Zoë"))
 
 
 def test_who_is_removed_is_unknown(house: House) -> None:
