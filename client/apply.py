@@ -47,6 +47,11 @@ def apply_here(work: Work, actions: Iterable[Action]) -> None:
             if action.path not in in_the_way:
                 _delete(work, installer, action)
     finally:
+        if work.given_up:
+            work.report.notes.append(
+                f"{len(work.given_up):,} files were deleted or emptied elsewhere at once. Here they are kept in "
+                ".gobi/trash/; remove them there when you are sure"
+            )
         installer.finish()  # what came whole stays, also where the rest did not come
         work.progress.done()
 
@@ -132,7 +137,7 @@ def _check(work: Work, action: Action, head: Version) -> Download | None:
     if entry is not None and work.hash_of(path) == head.hash:
         work.same(head, entry, work.view.at_ns)
         return None
-    return Download(action, head, entry, trash=not work.on_server(path))
+    return Download(action, head, entry, trash=_is_kept(work, path))
 
 
 def _delete(work: Work, installer: Installer, action: Action) -> None:
@@ -147,4 +152,9 @@ def _delete(work: Work, installer: Installer, action: Action) -> None:
     if entry is None:
         work.gone(path)
     else:
-        installer.remove(action, entry, trash=not work.on_server(path))
+        installer.remove(action, entry, trash=_is_kept(work, path))
+
+
+def _is_kept(work: Work, path: str) -> bool:
+    """Whether the file that is replaced or removed goes to the trash: an only copy, and what others deleted in bulk."""
+    return path in work.given_up or not work.on_server(path)

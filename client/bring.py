@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from client.report import Report
 
 
-def bring(folder: Path, transport: HttpTransport, device: str, progress: Progress) -> Report | str:
+def bring(
+    folder: Path, transport: HttpTransport, device: str, progress: Progress, *, allow_mass_delete: bool
+) -> Report | str:
     """The sync's report, or in one sentence who else does it. Raises as a sync does."""
     from client.folder import Folder
 
     try:
-        return Folder(folder).sync(transport, device, progress=progress)
+        return Folder(folder).sync(transport, device, progress=progress, allow_mass_delete=allow_mass_delete)
     except Held as other:
         if other.watching:
             return "The gobi watch that keeps the folder in step brings it here"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from client import guard
 from client.ahead import Ahead, ahead
 from client.changes import Outgoing, check_mass_delete, collect
 from client.conversation import CHUNK, Answer, CursorExpired, converse
@@ -134,7 +135,8 @@ class Engine:
             waiting, later = divide(self._load(report), concerns)
         outgoing, answer, full = self._exchange(view, waiting, options)
         report.full |= full
-        return self._settle(view, waiting, later, outgoing, answer, report, full=full)
+        allowed = options.allow_mass_delete
+        return self._settle(view, waiting, later, outgoing, answer, report, full=full, allow_mass_delete=allowed)
 
     def _quick_round(self, touched: Touched, heard: Sequence[Heard] | None, report: Report) -> bool:
         records = self._index.records
@@ -194,12 +196,16 @@ class Engine:
         *,
         full: bool = False,
         foreseen: bool = False,
+        allow_mass_delete: bool = False,
     ) -> bool:
         """Does what is to be done. Whether another round is needed.
 
         `waiting`: of the queue, what this round is about; `later`: what goes on waiting. `foreseen`: nobody was asked.
         Then the cursor has not moved, and the queue need not remember a plan.
         """
+        given_up = guard.given_up(answer.actions.values(), view, self._index.records, self._fs)
+        if given_up and not allow_mass_delete:
+            guard.check(given_up, self._index.records)
         unseen = [*later, *(one for one in waiting if self._is_unseen(one, view))]
         if not foreseen:
             self._lost = answer.lost
@@ -219,6 +225,7 @@ class Engine:
             full,
             answer.cursor,
             {} if foreseen else outgoing.hashes(),
+            given_up,
             room=self._room,
         )
         for action in answer.overtaken.values():

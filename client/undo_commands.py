@@ -73,7 +73,10 @@ def undo(
     if not yes:
         _confirm(len(preview["changes"]))
     answer = past.undo(asked | {"until": preview["until"]})
-    return _finish(answer, asked, as_json, done=True) | bring_here(folder, config, quiet=as_json)
+    # Who undoes has seen how much that is.
+    return _finish(answer, asked, as_json, done=True) | bring_here(
+        folder, config, quiet=as_json, allow_mass_delete=True
+    )
 
 
 def _whose(config: Config, device: str | None, user: str | None, everybody: bool) -> Json:

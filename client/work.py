@@ -37,9 +37,10 @@ class Work:
     """One round. `cursor`: where this client stands once everything that was asked for is done or waits.
 
     `full`: this sync began from "0", so that the index may be wrong about what the server has. `planned`: the hash that
-    the plan in the queue has for a path. `waiting`: what could not be done, by path. `again`: something changed
-    meanwhile; another round will settle it. `uploaded`, `deleted`: what the server took. `stepped_aside`: files that
-    got another name there. `seen`: the newest stamp that `cursor` is known to be past. `room`: what one push may carry.
+    the plan in the queue has for a path. `given_up`: files that others deleted in bulk, so that they go to the trash.
+    `waiting`: what could not be done, by path. `again`: something changed meanwhile; another round will settle it.
+    `uploaded`, `deleted`: what the server took. `stepped_aside`: files that got another name there. `seen`: the newest
+    stamp that `cursor` is known to be past. `room`: what one push may carry.
     """
 
     fs: FileSystem
@@ -54,6 +55,7 @@ class Work:
     full: bool
     cursor: str
     planned: dict[str, str] = field(default_factory=dict)
+    given_up: frozenset[str] = frozenset()
     waiting: dict[str, Operation] = field(default_factory=dict)
     uploaded: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)

@@ -425,13 +425,28 @@ def test_a_second_client_is_refused_and_told_of_the_first(laptop: Machine) -> No
 
 
 def test_gobi_rm_works_beside_it(house: House, laptop: Machine, desktop: Machine, watched: object) -> None:
-    for number in range(25):
+    for number in range(50):
         laptop.write(f"{number}.md", f"note {number}")
     wait_until_in_step(laptop, desktop)
     laptop.rm(*[f"{number}.md" for number in range(24)])
     wait_until_in_step(laptop, desktop)
+    assert len(desktop.files()) == len(house.live()) == 26
+    assert len(desktop.trash()) == 24
+
+
+def test_when_most_files_go_by_name_here_the_other_machine_asks_first(
+    house: House, laptop: Machine, desktop: Machine, watched: tuple[Watching, Watching]
+) -> None:
+    for number in range(25):
+        laptop.write(f"{number}.md", f"note {number}")
+    wait_until_in_step(laptop, desktop)
+    laptop.rm(*[f"{number}.md" for number in range(24)])
+    wait_until(lambda: house.live() == {"24.md"}, "the files to be gone from the server")
+    assert watched[1].ended() == 1
+    assert watched[1].said("--allow-mass-delete")
+    assert len(desktop.files()) == 25
+    desktop.sync("--allow-mass-delete")
     assert set(desktop.files()) == {"24.md"}
-    assert house.live() == {"24.md"}
 
 
 def test_patterns_take_effect_while_it_runs(house: House, laptop: Machine, desktop: Machine, watched: object) -> None:
