@@ -35,6 +35,11 @@ def _make(name: str, parent: int) -> bool:
     return True
 
 
+def holds(folder: int, name: str) -> bool:
+    """Whether an entry of exactly this name is in the open folder."""
+    return name in os.listdir(folder)
+
+
 class Folders:
     """Descriptors of folders below one root, by their path ("" is the root). A bounded cache: clear it often.
 
@@ -69,17 +74,13 @@ class Folders:
             if made and os.geteuid() == 0:
                 with suppress(OSError):
                     os.fchown(descriptor, *owner_of_new(os.fstat(parent)))
-        if self._exact and not self.holds(parent, name):
+        if self._exact and not holds(parent, name):
             os.close(descriptor)
             raise OSError(errno.EEXIST if make else errno.ENOENT, "a name that differs only in case is in the way")
         self._open[path] = descriptor
         if len(self._open) > _MOST:
             os.close(self._open.popitem(last=False)[1])
         return descriptor
-
-    def holds(self, folder: int, name: str) -> bool:
-        """Whether an entry of exactly this name is in the folder."""
-        return name in os.listdir(folder)
 
     def remove_empty(self, path: str) -> None:
         """Removes the folder if nothing is in it, then those above that this leaves empty; never the root."""

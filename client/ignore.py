@@ -23,6 +23,7 @@ MAX_LINE = 4096  # bytes; no path is as long
 # Comes before the patterns of the file, so that `!.git/` there takes it in. git itself moves files about in it, and
 # locks them, in an order that is lost on the way: a copy that is made meanwhile is no repository.
 BUILT_IN = ".git"
+STAGING = ".gobi-staging"  # gobi's own, on other disks in the folder: no pattern takes that in
 
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -79,7 +80,7 @@ class Ignore:
         known = self._seen.get(path)
         if known is None:
             number = max(self._everything.last(path), self._folders_only.last(path))
-            known = self._seen[path] = not self._takes_in[number]
+            known = self._seen[path] = not self._takes_in[number] or path.rpartition("/")[2] == STAGING
         return known
 
     def __contains__(self, path: str) -> bool:

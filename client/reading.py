@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from client.folders import Folders, split
+from client.folders import Folders, holds, split
 from client.ignore import FILE as IGNORE_FILE
 from client.ignore import MAX_BYTES
 from client.mounts import mounted_below
@@ -104,7 +104,7 @@ class ReadableFolder:
         try:
             folder, name = self._locate(path)
             entry = entry_of(path, os.stat(name, dir_fd=folder, follow_symlinks=False))
-            return entry if not self._folded or self._folders.holds(folder, name) else None
+            return entry if not self._folded or holds(folder, name) else None
         except FileNotFoundError:
             return None
         except NotADirectoryError:
@@ -181,7 +181,7 @@ class ReadableFolder:
             if self._leads_through_link(path.rpartition("/")[0]):
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path) from None
             raise
-        if self._folded and not self._folders.holds(folder, name):
+        if self._folded and not holds(folder, name):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         return status
 

@@ -62,12 +62,16 @@ class Kept(NamedTuple):
 
 
 class Replaced:
-    """`base` is the open folder that `tmp` lies in. Methods raise OSError unless they say otherwise."""
+    """`base` is the open folder that `tmp` lies in, `apart` whether the trash is on another disk.
 
-    def __init__(self, base: int, trash: Trash, clock: Clock) -> None:
+    Methods raise OSError unless they say otherwise.
+    """
+
+    def __init__(self, base: int, trash: Trash, clock: Clock, *, apart: bool) -> None:
         self.folders = Folders(base)
         self._trash = trash
         self._clock = clock
+        self._apart = apart
         self._kept: dict[str, Kept] = {}
         self._open: set[str] = set()  # names of files that a program has open
         self._said: set[str] = set()
@@ -121,10 +125,10 @@ class Replaced:
         """
         kept = self._kept[name]
         with suppress(OSError):
-            if not kept.only_copy:
+            writing = self._is_written_to(name)
+            if not kept.only_copy or (writing and self._apart):
                 self._release(name, kept)
                 return
-            writing = self._is_written_to(name)
             place = self.keep(name)
             if writing:
                 self._notes.append(
@@ -163,7 +167,9 @@ class Replaced:
         except FileNotFoundError:
             self.forget(name)
             return
-        if touched:
+        if writing and self._apart:
+            self._open.add(name)  # what is copied to the trash now would not have what comes
+        elif touched:
             place = self.keep(name)
             self._notes.append(
                 f"{printable(kept.path)} was written to just when gobi replaced or removed it, or later by a program "

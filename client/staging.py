@@ -5,7 +5,9 @@ A file of the folder never has a name here (client/replaced.py), so whatever is 
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from io import FileIO
@@ -103,6 +105,10 @@ class Staging:
         finally:
             os.close(copy)
 
+    def adopt(self, folder: int, source: str) -> str:
+        """A durable copy of a file that lies in another open folder, with its time and permissions."""
+        return copy_file(folder, source, self.folder, self.new_name())
+
     def entry(self, name: str, path: str) -> Entry:
         """What the file at `path` will show once this one is there, but for its ctime."""
         status = os.stat(name, dir_fd=self.folder, follow_symlinks=False)
@@ -133,6 +139,29 @@ class Staging:
 
     def flushed(self) -> None:
         self._written.clear()
+
+
+def copy_file(folder: int, source: str, to: int, new: str) -> str:
+    """Copies a file to a name that must be free in another open folder, durably. The new name. Raises OSError."""
+    reading = os.open(source, _READ | os.O_NONBLOCK, dir_fd=folder)
+    try:
+        status = os.fstat(reading)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), source)
+        writing = os.open(new, _CREATE, 0o600, dir_fd=to)
+        try:
+            copy_bytes(reading, writing)
+            with suppress(OSError):  # a disk that has no permissions
+                os.fchmod(writing, stat.S_IMODE(status.st_mode) & 0o777)
+            os.utime(writing, ns=(status.st_atime_ns, status.st_mtime_ns))
+        except BaseException:
+            os.unlink(new, dir_fd=to)
+            raise
+        finally:
+            os.close(writing)
+    finally:
+        os.close(reading)
+    return new
 
 
 def copy_bytes(source: int, target: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -12,6 +13,8 @@ from typing import BinaryIO, NamedTuple
 from client import moves
 from client.folders import Folders
 from client.ports import Clock
+from client.staging import FOLDER as INCOMING
+from client.staging import copy_file
 
 _MOST = 1000  # files of one path in the trash of one run
 
@@ -53,6 +56,20 @@ class Trash:
 
     def take(self, folder: int, name: str, path: str) -> Taken:
         """Moves the file here that was at `path`."""
+        try:
+            return self._take(folder, name, path)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+        # From another disk: a whole copy is here, and durable, before the file goes there.
+        incoming = self.folders.get(INCOMING, make=True)
+        copy = copy_file(folder, name, incoming, os.urandom(8).hex())
+        taken = self._take(self.folders.get(INCOMING), copy, path)
+        os.fsync(taken.folder)
+        os.unlink(name, dir_fd=folder)
+        return taken
+
+    def _take(self, folder: int, name: str, path: str) -> Taken:
         while True:
             place = f"{self._batch()}/{path}"
             above, _, new = place.rpartition("/")

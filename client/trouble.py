@@ -12,7 +12,7 @@ _WORDS = {
     errno.EROFS: "the folder is read-only",
     errno.ENOTDIR: "something that is not a folder is in the way",
     errno.EEXIST: "a name that differs only in case is in the way; rename one of them",
-    errno.EXDEV: "its folder is on another disk than .gobi",
+    errno.EXDEV: "its folder is on another disk, and nothing can be moved there",
     errno.EINVAL: "this disk cannot hold a file of that name",
     errno.ENAMETOOLONG: "this disk cannot hold so long a name",
     errno.EILSEQ: "this disk cannot hold a file of that name",
