@@ -32,7 +32,7 @@ def apply_here(work: Work, actions: Iterable[Action]) -> None:
     if not wanted and not deletes:
         return
     work.progress.start("receiving", len(wanted), sum(download.head.size for download in wanted))
-    installer = Installer(work)
+    installer = Installer(work, _staying(deletes))
     try:
         missing = _use_what_is_here(work, installer, wanted, deletes)
         names = Names([download.head.path for download in wanted], folded=True)
@@ -78,6 +78,17 @@ def apply_rules(work: Work, actions: Mapping[str, Action]) -> Collection[Action]
         if action.do in ("upload", "conflict"):
             work.wait(action, f"the vault's {IGNORE_FILE} could not be fetched, so what it leaves out is not known")
     return [action for action in left if action.path not in work.waiting]
+
+
+def _staying(deletes: Iterable[Action]) -> set[str]:
+    """Folders that those who deleted files in them still had when they deleted the last of these."""
+    last: dict[str, Version] = {}
+    for action in deletes:
+        folder = action.path.rpartition("/")[0]
+        head = action.head
+        if head is not None and (folder not in last or head.stamp > last[folder].stamp):
+            last[folder] = head
+    return {folder for folder, head in last.items() if head.mtime is not None}
 
 
 def _use_what_is_here(

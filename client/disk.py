@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -157,7 +157,7 @@ class Disk(ReadableFolder):
             self._installed_rules = entry
         return entry
 
-    def remove(self, path: str, expected: Entry, trash: bool) -> None:
+    def remove(self, path: str, expected: Entry, trash: bool, staying: Collection[str] = ()) -> None:
         if self.stat(path) != expected:
             raise LocalChange(f"{path!r} has changed")
         above = path.rpartition("/")[0]
@@ -169,13 +169,15 @@ class Disk(ReadableFolder):
         try:
             self._places.do(above, take)
             self._folders.touched.add(above)
-            self._folders.remove_empty(above)
+            self._folders.remove_empty(above, staying)
         except FileNotFoundError:
             raise LocalChange(f"{path!r} is gone") from None
         except OSError as error:
             raise blocked(error) from error
 
-    def rename(self, path: str, to: str, expected: Entry, mtime_us: int | None = None) -> Entry:
+    def rename(
+        self, path: str, to: str, expected: Entry, mtime_us: int | None = None, staying: Collection[str] = ()
+    ) -> Entry:
         if self.stat(path) != expected:
             raise LocalChange(f"{path!r} has changed")
         try:
@@ -195,7 +197,7 @@ class Disk(ReadableFolder):
         except OSError as error:
             raise blocked(error) from error
         self._folders.touched |= {path.rpartition("/")[0], to.rpartition("/")[0]}
-        self._folders.remove_empty(path.rpartition("/")[0])
+        self._folders.remove_empty(path.rpartition("/")[0], staying)
         return entry
 
     def release(self) -> tuple[list[str], bool]:

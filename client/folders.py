@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections import OrderedDict
+from collections.abc import Collection
 from contextlib import suppress
 
 from client.attributes import owner_of_new
@@ -82,9 +83,12 @@ class Folders:
             os.close(self._open.popitem(last=False)[1])
         return descriptor
 
-    def remove_empty(self, path: str) -> None:
-        """Removes the folder if nothing is in it, then those above that this leaves empty; never the root."""
-        while path:
+    def remove_empty(self, path: str, staying: Collection[str] = ()) -> None:
+        """Removes the folder if nothing is in it, then those above that this leaves empty.
+
+        Never the root, nor those in `staying`.
+        """
+        while path and path not in staying:
             above, name = split(path)
             try:
                 os.rmdir(name, dir_fd=self.get(above))

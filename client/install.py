@@ -7,7 +7,7 @@ then does the index learn of those.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from client.ports import Blocked, Entry, LocalChange, NoRoom
@@ -32,10 +32,15 @@ class Download(NamedTuple):
 
 
 class Installer:
-    """Every method may raise Stopped. `no_room`: why nothing more fits on the disk, once that is so."""
+    """Every method may raise Stopped.
 
-    def __init__(self, work: Work) -> None:
+    `staying`: folders that are not removed for being empty. `no_room`: why nothing more fits on the disk, once that is
+    so.
+    """
+
+    def __init__(self, work: Work, staying: Collection[str] = ()) -> None:
         self._work = work
+        self._staying = staying
         self._staged: list[tuple[Download, str]] = []
         self._size = 0
         self._installed: list[tuple[Download, Entry, int]] = []
@@ -66,7 +71,7 @@ class Installer:
     def remove(self, action: Action, entry: Entry, *, trash: bool) -> None:
         """Deletes a file here."""
         try:
-            self._work.fs.remove(action.path, entry, trash)
+            self._work.fs.remove(action.path, entry, trash, self._staying)
         except LocalChange:
             self._work.retry(action)
         except Blocked as error:
@@ -80,7 +85,7 @@ class Installer:
         """Renames a file instead of fetching it under its new name; False where that cannot be."""
         seen_ns = self._work.clock.time_ns()
         try:
-            moved = self._work.fs.rename(entry.path, download.head.path, entry, download.head.mtime)
+            moved = self._work.fs.rename(entry.path, download.head.path, entry, download.head.mtime, self._staying)
         except (LocalChange, Blocked):
             return False
         self._installed.append((download, moved, seen_ns))

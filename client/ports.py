@@ -6,7 +6,7 @@ the file system's side and microseconds on the server's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from sync.model import Action, Change, Json, Version, bounded_mtime
@@ -158,17 +158,22 @@ class FileSystem(Protocol):
         handle is used up, also where this raises LocalChange or Blocked.
         """
 
-    def remove(self, path: str, expected: Entry, trash: bool) -> None:
-        """Removes the file, and folders that this leaves empty. Raises LocalChange, Blocked.
+    def remove(self, path: str, expected: Entry, trash: bool, staying: Collection[str] = ()) -> None:
+        """Removes the file, and folders that this leaves empty, but for those in `staying`.
 
-        With `trash` it goes to `.gobi/trash/`.
+        With `trash` it goes to `.gobi/trash/`. Raises LocalChange, Blocked.
         """
 
-    def rename(self, path: str, to: str, expected: Entry, mtime_us: int | None = None) -> Entry:
+    def rename(
+        self, path: str, to: str, expected: Entry, mtime_us: int | None = None, staying: Collection[str] = ()
+    ) -> Entry:
         """Moves the file, and gives it the modification time. Returns the entry that it has there, as `install` does.
 
-        Removes folders that this leaves empty, too. Raises LocalChange, Blocked (`to` exists).
+        Removes folders that this leaves empty, but for those in `staying`. Raises LocalChange, Blocked (`to` exists).
         """
+
+    def folder_mtime(self, path: str) -> int | None:
+        """When the folder of this file was last modified, in µs. None where there is no such folder."""
 
     def release(self) -> tuple[list[str], bool]:
         """Looks again at files that were replaced or removed while somebody wrote to them, or that an earlier run left.

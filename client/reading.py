@@ -114,6 +114,12 @@ class ReadableFolder:
         except OSError as error:
             raise blocked(error) from error
 
+    def folder_mtime(self, path: str) -> int | None:
+        try:
+            return os.fstat(self._locate(path)[0]).st_mtime_ns // 1000
+        except OSError:
+            return None
+
     def open(self, path: str) -> BinaryIO:
         try:
             folder, name = self._locate(path)

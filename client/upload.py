@@ -117,7 +117,7 @@ class _Sender:
         if job.action.do == "delete_remote":
             if not self._work.fs.ignored(path) and self._work.fs.stat(path) is not None:
                 raise LocalChange("it is there again")
-            return Prepared(job, Change(path, "delete", job.base))
+            return Prepared(job, Change(path, "delete", job.base, mtime=self._work.fs.folder_mtime(path)))
         if not job.body:
             return self._claim(job)
         seen_ns = self._work.clock.time_ns()

@@ -163,7 +163,7 @@ class Group:
             head.stamp if head else None,
             write.hash if write.kind == "put" else None,
             write.size if write.kind == "put" else 0,
-            write.mtime if write.kind == "put" else None,
+            write.mtime,
             write.device,
             write.user,
             write.kind == "put" and write.executable_on(head),

@@ -165,17 +165,19 @@ class Intake:
             return Item(path.encode(errors="replace").decode(), None, "bad-path")
         device, user = self._author
         kind, base, mtime = change.get("kind"), change.get("base"), change.get("mtime")
+        if not (mtime is None or type(mtime) is int):
+            return Item(path, None, "bad-request")
+        mtime = None if mtime is None else bounded_mtime(mtime)
         if kind == "delete" and _is_stamp(base):
-            return Item(path, Write(path, "delete", base, device, user))
+            return Item(path, Write(path, "delete", base, device, user, mtime=mtime))
         digest, size = change.get("hash"), change.get("size")
         good = kind == "put" and isinstance(digest, str) and HASH.fullmatch(digest) and _is_stamp(size)
         executable = change.get("executable")
         good = good and (executable is None or isinstance(executable, bool))
-        if not good or not (base is None or _is_stamp(base)) or not (mtime is None or type(mtime) is int):
+        if not good or not (base is None or _is_stamp(base)):
             return Item(path, None, "bad-request")
         assert isinstance(digest, str)
         assert isinstance(size, int)
-        mtime = None if mtime is None else bounded_mtime(mtime)
         return Item(path, Write(path, "put", base, device, user, digest, size, mtime, self._keep, executable))
 
 

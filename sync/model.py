@@ -28,10 +28,11 @@ def bounded_mtime(mtime: int, most: int = MOST) -> int:
 
 
 class Version(NamedTuple):
-    """One change of one path, as the log keeps it. A delete (tombstone) has no hash and size 0.
+    """One change of one path, as the log keeps it.
 
-    `executable`: the file's owner may run it. `at`: when the database says it was made, where its stamp is later than
-    that because stamps ran ahead of the clock.
+    A delete (tombstone) has no hash and size 0. Its `mtime` is that of the folder which the file was in, if whoever
+    deleted it still has that: it is not to be removed for being empty. `executable`: the file's owner may run it. `at`:
+    when the database says it was made, where its stamp is later than that because stamps ran ahead of the clock.
     """
 
     path: str
@@ -115,6 +116,8 @@ class Change(NamedTuple):
             row["mtime"] = self.mtime
             if self.executable is not None:
                 row["executable"] = self.executable
+        elif self.mtime is not None:
+            row["mtime"] = self.mtime
         if self.sent:
             row["sent"] = list(self.sent)
         return row

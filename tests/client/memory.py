@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import BinaryIO
@@ -181,7 +181,7 @@ class MemoryFileSystem:
         self.files[path] = File(data, mtime_ns, self._ctime(), int(handle))
         return self.files[path].entry(path)
 
-    def remove(self, path: str, expected: Entry, trash: bool) -> None:
+    def remove(self, path: str, expected: Entry, trash: bool, staying: Collection[str] = ()) -> None:
         self.meddle("remove", path)
         old = self.files.get(path)
         if old is None or old.entry(path) != expected:
@@ -190,7 +190,9 @@ class MemoryFileSystem:
             self.trash.append((path, old.data))
         del self.files[path]
 
-    def rename(self, path: str, to: str, expected: Entry, mtime_us: int | None = None) -> Entry:
+    def rename(
+        self, path: str, to: str, expected: Entry, mtime_us: int | None = None, staying: Collection[str] = ()
+    ) -> Entry:
         self.meddle("rename", path)
         old = self.files.get(path)
         if old is None or old.entry(path) != expected:
@@ -202,6 +204,10 @@ class MemoryFileSystem:
         mtime_ns = old.mtime_ns if mtime_us in (None, old.mtime_ns // 1000) else mtime_us * 1000
         self.files[to] = replace(old, mtime_ns=mtime_ns, ctime_ns=self._ctime())
         return self.files[to].entry(to)
+
+    def folder_mtime(self, path: str) -> int | None:
+        """There are no folders here, only files."""
+        return None
 
     def release(self) -> tuple[list[str], bool]:
         return [], False
