@@ -25,7 +25,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from store.base import Device, User, Vault
+from store.base import Device, User, Vault, as_lapses
 from store.errors import Refused
 from sync.model import Candidate, Conflict, Json, Version
 
@@ -146,7 +146,7 @@ def _summary(path: Path) -> Summary:
             case "user":
                 users.append(user_of(fields))
             case "vault":
-                vaults.append(_known(Vault, fields))
+                vaults.append(_known(Vault, fields | {"lapses": as_lapses(fields.get("lapses", ()))}))
             case "vault-end":
                 vault = vaults.pop()
                 if not fields["removed"]:

@@ -14,7 +14,7 @@ from typing import BinaryIO, Literal, Protocol, TypeVar
 from store.aging import Aging
 from store.moving import Moving
 from sync.model import Conflict, Version
-from sync.plan import Facts
+from sync.plan import Facts, Lapse
 
 T = TypeVar("T")
 
@@ -33,7 +33,8 @@ class Vault:
     the last version ever committed (0: none), `purge_mark` the moment from which on all is known that ever stood: no
     version above it was purged, nor one that was the newest of its path at or after it. `files` and `bytes` count
     live files; `stored` the bytes of all bodies kept, each once. `auto_merge`: a conflict is settled by merging
-    where that leaves no doubt.
+    where that leaves no doubt. `lapses`: for each time that it was restored the clock that came back, and the time of
+    the restore; what was committed after the one and up to the other is not in the log, and was not purged.
     """
 
     id: str
@@ -47,6 +48,12 @@ class Vault:
     stored: int = 0
     conflicts: int = 0
     auto_merge: bool = False
+    lapses: tuple[Lapse, ...] = ()
+
+
+def as_lapses(rows: Iterable[Sequence[int]]) -> tuple[Lapse, ...]:
+    """A vault's lapses as a database or a backup has them."""
+    return tuple((int(after), int(until)) for after, until in rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +307,7 @@ class Metadata(Protocol):
         """Raises the purge mark to `stamp`; never lowers it."""
 
     def renew_epoch(self, vault_id: str) -> str:
-        """Gives the vault a new epoch (its metadata was restored) and returns it."""
+        """Gives the vault a new epoch and returns it: its metadata was just restored, which is one more lapse."""
 
 
 @dataclass(frozen=True, slots=True)

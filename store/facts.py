@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from store.base import Query
 from sync.model import Conflict, Version
-from sync.plan import Facts
+from sync.plan import Facts, Lapse
+
+
+class Purged(NamedTuple):
+    """What of a vault's log is not there any more: its purge mark and its lapses (store.base.Vault)."""
+
+    mark: int = 0
+    lapses: tuple[Lapse, ...] = ()
 
 
 def moved(queries: Sequence[Query], newest: Mapping[str, Version]) -> list[Query]:
@@ -77,7 +85,7 @@ def gather(
     newest: Mapping[str, Version],
     named: Mapping[tuple[str, int], Version],
     settled: Mapping[str, Version],
-    purge_mark: int,
+    purged: Purged,
 ) -> dict[str, Facts]:
     """Facts by path. `newest`: heads; `named`: the versions that reported bases name; `settled`: what `settle` gave,
     which goes before them.
@@ -88,5 +96,5 @@ def gather(
         base = settled.get(query.path)
         if base is None and query.base is not None:
             base = head if head and head.stamp == query.base else named.get((query.path, query.base))
-        result[query.path] = Facts(head, base, purge_mark)
+        result[query.path] = Facts(head, base, purged.mark, purged.lapses)
     return result

@@ -27,7 +27,15 @@ from store.aging import Aging
 from store.base import Invitation, Query, Role, Transaction, User, Vault
 from store.errors import Misconfigured, Unavailable
 from store.mongo_aging import MongoAging
-from store.mongo_documents import Document, key_of, members_document, vault_document, vault_of, version_of
+from store.mongo_documents import (
+    Document,
+    key_of,
+    lapses_document,
+    members_document,
+    vault_document,
+    vault_of,
+    version_of,
+)
 from store.mongo_errors import translated
 from store.mongo_folders import folder
 from store.mongo_moving import IDENTITY, MongoMoving
@@ -319,8 +327,16 @@ class MongoMetadata:
         self._change_vault(vault_id, {"$max": {"purge_mark": Int64(stamp)}})
 
     def renew_epoch(self, vault_id: str) -> str:
-        epoch = secrets.token_hex(6)
-        self._change_vault(vault_id, {"$set": {"epoch": epoch}})
+        epoch, now = secrets.token_hex(6), self.aging().clock().now
+
+        def renew(session: ClientSession) -> None:
+            document = self._db["vaults"].find_one({"_id": key_of(vault_id)}, {"clock": 1}, session=session)
+            clock = int(document["clock"]) if document else 0
+            (lapse,) = lapses_document(((clock, max(clock, now)),))
+            change = {"$set": {"epoch": epoch}, "$push": {"lapses": lapse}, "$inc": {"revision": 1}}
+            self._db["vaults"].update_one({"_id": key_of(vault_id)}, change, session=session)
+
+        self._in_transaction(renew)
         return epoch
 
     def _in_transaction(self, work: Callable[[ClientSession], T]) -> T:

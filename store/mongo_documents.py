@@ -23,9 +23,10 @@ from typing import Any
 
 from bson import Binary, Int64
 
-from store.base import Role, Vault
+from store.base import Role, Vault, as_lapses
 from store.moving import Move
 from sync.model import Candidate, Conflict, Version
+from sync.plan import Lapse
 
 Document = dict[str, Any]
 
@@ -113,11 +114,16 @@ def vault_document(vault: Vault) -> Document:
         "stored": Int64(vault.stored),
         "conflicts": Int64(vault.conflicts),
         "auto_merge": vault.auto_merge,
+        "lapses": lapses_document(vault.lapses),
     }
 
 
 def members_document(members: dict[str, Role]) -> list[Document]:
     return [{"user": user, "role": role} for user, role in sorted(members.items())]
+
+
+def lapses_document(lapses: tuple[Lapse, ...]) -> list[list[Int64]]:
+    return [[Int64(after), Int64(until)] for after, until in lapses]
 
 
 def vault_of(document: Document) -> Vault:
@@ -132,7 +138,9 @@ def vault_of(document: Document) -> Vault:
         int(document["bytes"]),
         int(document["stored"]),
         int(document["conflicts"]),
-        bool(document.get("auto_merge", False)),  # not there in a vault that an older gobi made
+        # Neither is there in a vault that an older gobi made.
+        bool(document.get("auto_merge", False)),
+        as_lapses(document.get("lapses", ())),
     )
 
 

@@ -15,8 +15,8 @@ from pymongo import ReadPreference
 from pymongo.errors import ExecutionTimeout, OperationFailure
 from pymongo.read_concern import ReadConcern
 
-from store.base import LOOKED_AT, Query
-from store.facts import gather, moved, settle
+from store.base import LOOKED_AT, Query, as_lapses
+from store.facts import Purged, gather, moved, settle
 from store.mongo_documents import ALL_STAMPS, Document, conflict_of, version_id, version_of
 from store.mongo_schema import BY_PATH, Mongo
 from sync.model import Conflict, Version
@@ -203,26 +203,26 @@ def history(db: Mongo, key: int, path: str, before: int | None, limit: int) -> l
 
 
 def facts(db: Mongo, key: int, queries: Sequence[Query]) -> dict[str, Facts]:
-    newest, purge_mark = _heads_and_mark(db, key, [query.path for query in queries])
+    newest, purged = _heads_and_purged(db, key, [query.path for query in queries])
     changed = moved(queries, newest)
     named = find(db, key, {(q.path, q.base) for q in changed if q.base is not None})
     settled = settle(changed, newest, partial(_puts, db, key), partial(conflicts_on, db, key))
-    return gather(queries, newest, named, settled, purge_mark)
+    return gather(queries, newest, named, settled, purged)
 
 
-def _heads_and_mark(db: Mongo, key: int, paths: list[str]) -> tuple[dict[str, Version], int]:
+def _heads_and_purged(db: Mongo, key: int, paths: list[str]) -> tuple[dict[str, Version], Purged]:
     """The mark is read last: a purge raises it first and then removes, and what was removed must be below it."""
     newest: dict[str, Version] = {}
-    mark = 0
-    its_mark = [{"$match": {"_id": key}}, {"$project": {"_id": 0, "purge_mark": 1}}]
+    purged = Purged()
+    its_mark = [{"$match": {"_id": key}}, {"$project": {"_id": 0, "purge_mark": 1, "lapses": 1}}]
     for chunk in chunks(paths):
         stages = [*newest_first(key, {"p": {"$in": chunk}}), {"$unionWith": {"coll": "vaults", "pipeline": its_mark}}]
         for row in aggregate(db, stages):
             if "head" in row:
                 newest[row["_id"]] = version_of(row["head"])
             else:
-                mark = int(row["purge_mark"])
-    return newest, mark
+                purged = Purged(int(row["purge_mark"]), as_lapses(row.get("lapses", ())))
+    return newest, purged
 
 
 def _puts(db: Mongo, key: int, queries: Sequence[Query]) -> Iterator[Version]:

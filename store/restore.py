@@ -95,7 +95,7 @@ def restore(
         copies.copy_all(file, vault_ids)
         with translated(root):
             stored = {vault_id: counted_bytes(os.fspath(root), vault_id) for vault_id in vault_ids}
-        there = replace(there, vaults=_ahead(there.vaults, above, metadata.aging().clock().now))
+        there = replace(there, vaults=_put_back(there.vaults, above, metadata.aging().clock().now))
         moved = migration.copy(backup_contents.Contents(file, there, stored), metadata, lambda *_: None)
         if moving.state() != mark:
             raise _overtaken()
@@ -112,11 +112,15 @@ def restore(
     return Restored(moved, copies.copied, copies.there, copies.lost)
 
 
-def _ahead(vaults: list[Vault], above: int, now: int) -> list[Vault]:
-    """Time sees to it that new stamps are later than all that clients know. Where stamps ran ahead of it, the vault's
-    clock has to: clients may know later ones than the backup has."""
-    latest = [(vault, max(vault.clock, above)) for vault in vaults]
-    return [replace(vault, clock=clock + _BEYOND_US) if clock > now else vault for vault, clock in latest]
+def _put_back(vaults: list[Vault], above: int, now: int) -> list[Vault]:
+    """The vaults as they are from now on. Time sees to it that new stamps are later than all that clients know. Where
+    stamps ran ahead of it, the vault's clock has to: clients may know later ones than the backup has."""
+    restored = []
+    for vault in vaults:
+        latest = max(vault.clock, above)
+        clock = latest + _BEYOND_US if latest > now else vault.clock
+        restored.append(replace(vault, clock=clock, lapses=(*vault.lapses, (vault.clock, max(clock, now)))))
+    return restored
 
 
 def _may_take(moving: Moving, place: str) -> Move | None:

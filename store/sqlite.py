@@ -5,6 +5,7 @@ WAL with synchronous=FULL: a commit is flushed before it returns. One writer at 
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import sqlite3
@@ -21,8 +22,9 @@ from urllib.parse import quote
 from store import sqlite_log as log
 from store import sqlite_people as people
 from store.aging import Aging
-from store.base import Device, Invitation, Query, Role, Transaction, User, Vault
+from store.base import Device, Invitation, Query, Role, Transaction, User, Vault, as_lapses
 from store.errors import DiskFull, StoreError, Unavailable
+from store.facts import Purged
 from store.moving import Moving, check_writable
 from store.offload import Offload, inline
 from store.refusals import check_keeps_an_owner, no_member, no_vault, vault_exists
@@ -311,7 +313,8 @@ class SqliteMetadata:
     def facts(self, vault_id: str, queries: Sequence[Query]) -> dict[str, Facts]:
         def ask(db: sqlite3.Connection) -> dict[str, Facts]:
             found = _vaults(db, key=int(vault_id, 16))
-            return log.facts(db, int(vault_id, 16), found[0].purge_mark if found else 0, queries)
+            purged = Purged(found[0].purge_mark, found[0].lapses) if found else Purged()
+            return log.facts(db, int(vault_id, 16), purged, queries)
 
         return self._read(ask)
 
@@ -337,7 +340,13 @@ class SqliteMetadata:
 
     def renew_epoch(self, vault_id: str) -> str:
         epoch = secrets.token_hex(6)
-        self._write(lambda db: db.execute("UPDATE vaults SET epoch = ? WHERE key = ?", (epoch, int(vault_id, 16))))
+
+        def renew(db: sqlite3.Connection) -> None:
+            for vault in _vaults(db, key=int(vault_id, 16)):
+                lapses = json.dumps([*vault.lapses, (vault.clock, max(vault.clock, self._now()))])
+                db.execute("UPDATE vaults SET epoch = ?, lapses = ? WHERE key = ?", (epoch, lapses, int(vault_id, 16)))
+
+        self._write(renew)
         return epoch
 
 
@@ -358,17 +367,17 @@ def _vaults(
         ("? = 1", 1),
     )
     rows = db.execute(
-        f"""SELECT key, name, epoch, clock, purge_mark, files, bytes, stored, conflicts, auto_merge FROM vaults
+        f"""SELECT key, name, epoch, clock, purge_mark, files, bytes, stored, conflicts, auto_merge, lapses FROM vaults
             WHERE {chosen} ORDER BY name""",
         (value,),
     ).fetchall()
     vaults = []
-    for number, title, epoch, clock, purge_mark, *counters, auto_merge in rows:
+    for number, title, epoch, clock, purge_mark, *counters, auto_merge, lapses in rows:
         members: dict[str, Role] = dict(
             db.execute("SELECT user, role FROM members WHERE vault = ? ORDER BY user", (number,)).fetchall()
         )
         counted = Vault(f"{number:016x}", title, epoch, clock, purge_mark, members, *counters)
-        vaults.append(replace(counted, auto_merge=bool(auto_merge)))
+        vaults.append(replace(counted, auto_merge=bool(auto_merge), lapses=as_lapses(json.loads(lapses))))
     return vaults
 
 

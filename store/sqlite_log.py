@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 
 from store.base import LOOKED_AT, Query, Totals, Vault
-from store.facts import gather, moved, settle
+from store.facts import Purged, gather, moved, settle
 from sync.model import Candidate, Conflict, Version
 from sync.plan import Facts
 
@@ -160,12 +160,12 @@ def history(db: sqlite3.Connection, vault: int, path: str, before: int | None, l
     )
 
 
-def facts(db: sqlite3.Connection, vault: int, purge_mark: int, queries: Sequence[Query]) -> dict[str, Facts]:
+def facts(db: sqlite3.Connection, vault: int, purged: Purged, queries: Sequence[Query]) -> dict[str, Facts]:
     newest = heads(db, vault, [query.path for query in queries])
     changed = moved(queries, newest)
     named = find(db, vault, [(q.path, q.base) for q in changed if q.base is not None])
     settled = settle(changed, newest, partial(_puts, db, vault), partial(conflicts_on, db, vault))
-    return gather(queries, newest, named, settled, purge_mark)
+    return gather(queries, newest, named, settled, purged)
 
 
 def _puts(db: sqlite3.Connection, vault: int, queries: Sequence[Query]) -> list[Version]:

@@ -86,11 +86,12 @@ class SqliteMoving:
             for one in vaults:
                 key = int(one.id, 16)
                 counters = (one.files, one.bytes, one.stored, one.conflicts)
+                lapses = json.dumps(one.lapses)
                 db.execute(
                     """INSERT INTO vaults
-                       (key, name, epoch, clock, purge_mark, files, bytes, stored, conflicts, auto_merge)
-                       VALUES (?,?,?,?,?,?,?,?,?,?)""",
-                    (key, one.name, one.epoch, one.clock, one.purge_mark, *counters, one.auto_merge),
+                       (key, name, epoch, clock, purge_mark, files, bytes, stored, conflicts, auto_merge, lapses)
+                       VALUES (?,?,?,?,?,?,?,?,?,?,?)""",
+                    (key, one.name, one.epoch, one.clock, one.purge_mark, *counters, one.auto_merge, lapses),
                 )
                 rows = [(key, user, role) for user, role in one.members.items()]
                 db.executemany("INSERT INTO members VALUES (?, ?, ?)", rows)

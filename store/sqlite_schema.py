@@ -75,6 +75,7 @@ STEPS: list[str] = [
     ALTER TABLE versions ADD COLUMN executable INTEGER;
     ALTER TABLE versions ADD COLUMN at INTEGER;
     """,
+    "ALTER TABLE vaults ADD COLUMN lapses TEXT NOT NULL DEFAULT '[]'",
 ]
 
 

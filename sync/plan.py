@@ -72,17 +72,33 @@ TABLE: dict[tuple[Local, Head], Verb | None] = {
 # fmt: on
 
 
+Lapse = tuple[int, int]
+"""Stamps: of the last version that was restored, and of the restore. What lay between them is not in the log."""
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the log says about one reported path.
 
     `base` is the settled base's version: of the puts above the reported base the newest with the first hash of
-    `evidence` that any of them has, else the version the reported base names, else None. `purge_mark` is the vault's.
+    `evidence` that any of them has, else the version the reported base names, else None. `purge_mark` and `lapses` are
+    the vault's.
     """
 
     head: Version | None
     base: Version | None
     purge_mark: int = 0
+    lapses: tuple[Lapse, ...] = ()
+
+    def restored_away(self, base: int | None) -> bool:
+        """Whether the reported base names a version that the log lost when the server was put back to an older copy.
+
+        What was purged is no newer than the head: of a living file the newest version never goes.
+        """
+        if base is None or self.base is not None:
+            return False
+        above_head = self.head is not None and base > self.head.stamp
+        return base > self.purge_mark or above_head or any(after < base <= until for after, until in self.lapses)
 
 
 def evidence(change: Change) -> tuple[str, ...]:
@@ -129,7 +145,7 @@ def _local(change: Change | None, facts: Facts) -> Local:
         return Local.DELETE
     if change.kind == "missing":
         return Local.MISSING
-    if facts.base is None and change.base is not None and change.base > facts.purge_mark:
+    if facts.restored_away(change.base):
         return Local.RESTORED
     unchanged = facts.base is not None and facts.base.live and facts.base.hash == change.hash
     purged = facts.base is None and change.base is not None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO
@@ -11,6 +13,7 @@ from typing import BinaryIO
 from client.ports import Pushed, Result, ServerAway, ServerRefused, SyncAnswer
 from store.base import Vault
 from store.bodies import DiskBodies
+from store.collection import Collector, Limits
 from store.commit import Outcome
 from store.errors import (
     BadCursor,
@@ -34,6 +37,7 @@ from tests.client.overheard import Overheard
 from tests.server import USER
 
 NAME = "notes"
+DAY_US = 24 * 3600 * 1_000_000
 
 _REFUSALS: list[tuple[type[StoreError], int, str]] = [
     (CursorExpired, 410, "cursor-expired"),
@@ -66,6 +70,38 @@ class Server(OneVault):
 
     def transport(self, device: str) -> Direct:
         return Direct(self, device)
+
+    # -- what its operator does
+
+    def days_later(self, days: float) -> None:
+        self.now = count(next(self.now) + round(days * DAY_US), 1000)
+
+    def save(self) -> None:
+        """Copies the database away."""
+        with closing(sqlite3.connect(self._database)) as here, closing(sqlite3.connect(self._saved)) as there:
+            here.backup(there)
+
+    def put_back(self) -> bool:
+        """Puts the copy back as a restore does; False where there is none."""
+        if not self._saved.exists():
+            return False
+        with closing(sqlite3.connect(self._saved)) as there, closing(sqlite3.connect(self._database)) as here:
+            there.backup(here)
+        self.metadata.renew_epoch(self.vault.id)
+        return True
+
+    def collect(self) -> None:
+        """A collection, by which everything that was superseded goes that is older than a day."""
+        for _ in Collector(self.metadata, str(self.folder / "bodies"), Limits(1)).run(force=True):
+            pass
+
+    @property
+    def _database(self) -> Path:
+        return self.folder / "metadata.db"
+
+    @property
+    def _saved(self) -> Path:
+        return self.folder / "saved.db"
 
 
 class Direct(Overheard):

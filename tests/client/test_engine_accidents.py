@@ -501,6 +501,39 @@ def test_a_server_restored_from_an_older_copy_gets_the_newer_files_back(
     assert laptop.sync().in_step
 
 
+def test_newer_files_than_a_restored_server_has_return_although_it_has_purged_since(
+    vault: Server, laptop: Machine, desktop: Machine
+) -> None:
+    """The laptop was away for so long that the purge mark has passed all that it knows."""
+    laptop.write("edited.md", "old")
+    settle([laptop, desktop], 1)
+    vault.save()
+    vault.days_later(1)
+    laptop.write("edited.md", "the newest text")
+    laptop.write("new.md", "written after the backup")
+    laptop.write("contested.md", "laptop's")
+    laptop.sync()
+    vault.days_later(1)
+    vault.put_back()
+    desktop.write("contested.md", "desktop's")
+    for text in ("1", "2"):
+        vault.days_later(1)
+        desktop.write("busy.md", text)
+        desktop.sync()
+    vault.days_later(5)
+    vault.collect()
+    assert vault.vault.purge_mark > (laptop.index.records["new.md"].stamp or 0)
+    report = laptop.sync()
+    assert report.deleted_here == 0
+    assert [path for path, _ in report.conflicts] == ["contested.md"]
+    assert laptop.files()["edited.md"] == vault.files()["edited.md"] == b"the newest text"
+    assert laptop.files()["new.md"] == vault.files()["new.md"] == b"written after the backup"
+    assert laptop.files()["contested.md"] == b"laptop's"
+    vault.resolve("client")
+    settle([laptop, desktop], 2)
+    assert laptop.files() == desktop.files() == vault.files()
+
+
 def test_a_vault_whose_history_changes_all_the_time_is_tried_later(vault: Server, laptop: Machine) -> None:
     def renew(method: str, when: str) -> None:
         if (method, when) == ("sync", "after"):

@@ -52,6 +52,7 @@ def full(metadata: Metadata, vault: Vault) -> Metadata:
     metadata.transact(vault.id, disputes)
     metadata.set_purge_mark(vault.id, 5)
     metadata.set_auto_merge(vault.id, True)
+    metadata.renew_epoch(vault.id)
     metadata.add_device("me", "laptop", "l" * 64)
     for secret in ("used", "open"):
         metadata.add_invitation(secret, "you", vault.id, 3600)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from store.base import Metadata, Totals, User, Vault
+from store.base import Metadata, Query, Totals, User, Vault
 from store.errors import LastOwner, NameTaken, NotFound
 from sync.model import Candidate, Conflict
 from tests.contract.backends import Backend
@@ -221,3 +221,21 @@ def test_a_restored_vault_has_a_new_epoch_and_its_log(metadata: Metadata, vault:
     assert there.epoch == epoch != vault.epoch
     assert there.id == vault.id
     assert metadata.changes(vault.id, 0, 10) == versions
+
+
+def test_a_vault_remembers_between_which_stamps_it_lost_what_was_committed(metadata: Metadata, vault: Vault) -> None:
+    """Each time that it was restored, and those who ask for facts hear of it."""
+    before = [metadata.aging().clock().now]
+    clocks = []
+    for path in "ab":
+        clocks.append(append(metadata, vault.id, (path, "A"))[0].stamp)
+        metadata.renew_epoch(vault.id)
+        before.append(metadata.aging().clock().now)
+    there = metadata.vault("notes")
+    assert there is not None
+    assert [after for after, _ in there.lapses] == clocks
+    assert all(clock <= until <= now for (clock, until), now in zip(there.lapses, before[1:], strict=True))
+    (later,) = append(metadata, vault.id, ("c", "A"))
+    assert later.stamp > there.lapses[-1][1]
+    assert metadata.facts(vault.id, [Query("d", 5)])["d"].lapses == there.lapses
+    assert metadata.renew_epoch(f"{7:016x}"), "nothing happens for a vault that is not there"

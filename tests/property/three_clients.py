@@ -20,6 +20,7 @@ from client.ports import ServerAway
 from store.errors import Refused
 from store.settle import Choice
 from sync.model import Conflict
+from tests.client.direct import Server
 from tests.client.machines import MemoryMachine
 from tests.client.one_vault import OneVault
 from tests.server import USER
@@ -60,6 +61,9 @@ class ThreeClients(RuleBasedStateMachine):
         self.discarded: set[str] = set()  # contents that a person overwrote
         # Everything that a machine learned to be on the server: it has to stay there.
         self.acknowledged: set[str] = set()
+        # What the operator took from there: by a collection, or by that or a restore.
+        self.purged: set[str] = set()
+        self.gone: set[str] = set()
 
     # -- what people do
 
@@ -185,6 +189,35 @@ class ThreeClients(RuleBasedStateMachine):
         else:
             self._sync_with(editor, 5000, moment, "after", delete_and_sync)
 
+    # -- what the operator does, where the database is in our hands
+
+    @rule()
+    def save_the_database(self) -> None:
+        if isinstance(self.server, Server):
+            self.server.save()
+
+    @rule()
+    def put_the_database_back(self) -> None:
+        """What was committed since is not on the server any more; whoever has it brings it back."""
+        before = self._on_server()
+        if isinstance(self.server, Server) and self.server.put_back():
+            event("put back")
+            self.gone |= before - self._on_server()
+            self.acknowledged -= self.gone
+
+    @rule()
+    def collect_what_was_superseded(self) -> None:
+        if not isinstance(self.server, Server):
+            return
+        self.server.days_later(3)
+        before = self._on_server()
+        self.server.collect()
+        purged = before - self._on_server()
+        event("collected something" if purged else "collected nothing")
+        self.purged |= purged
+        self.gone |= purged
+        self.acknowledged -= self.gone
+
     @rule(who=machines)
     def lose_the_clients_state(self, who: str) -> None:
         self.machines[who].lose_state()
@@ -293,10 +326,10 @@ class ThreeClients(RuleBasedStateMachine):
         kept = {digest(content) for content in machine.files().values()} | self._on_server()
         if trash:
             kept |= {digest(content) for content in machine.trash()}
-        kept |= self.discarded
+        kept |= self.discarded | self.purged
         lost = {path: content for path, content in before.items() if digest(content) not in kept}
         assert not lost, f"{who} had this, and nobody has it any more: {lost}"
-        self.acknowledged |= {one.hash for one in machine.index.records.values() if one.stamp is not None}
+        self.acknowledged |= {one.hash for one in machine.index.records.values() if one.stamp is not None} - self.gone
 
     def _on_server(self) -> set[str]:
         """Every content in the server's history or among the candidates of its conflicts. The bodies are there."""

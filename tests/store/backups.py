@@ -20,11 +20,11 @@ NOW = 1_900_000_000
 
 
 def contents(metadata: Metadata) -> object:
-    """All that is kept of a database: everything but epochs, and what signs sessions."""
+    """All that is kept of a database: everything but epochs, what signs sessions, and that it was restored."""
     vaults = metadata.vaults()
     logs = [metadata.changes(one.id, 0, 100_000) for one in vaults]
     disputes = [metadata.moving().conflicts(one.id, "", 1_000) for one in vaults]
-    return metadata.users(), [replace(one, epoch="") for one in vaults], logs, disputes
+    return metadata.users(), [replace(one, epoch="", lapses=()) for one in vaults], logs, disputes
 
 
 class Backups:
@@ -99,6 +99,7 @@ def fill(world: World) -> None:
     world.metadata.set_member(world.vault.id, "you", "read")
     world.metadata.set_auto_merge(world.vault.id, True)
     world.metadata.set_purge_mark(world.vault.id, 5)
+    world.metadata.renew_epoch(world.vault.id)
     world.registry.create(USER, "empty")
 
 

@@ -37,6 +37,9 @@ def test_everything_comes_back_in_either_kind_of_database(
     assert new.files() == world.files()
     assert new.vault.epoch != world.vault.epoch
     assert new.metadata.secret() != world.metadata.secret()
+    *earlier, (clock, until) = new.vault.lapses
+    assert (tuple(earlier), clock) == (world.vault.lapses, world.vault.clock), "it knows what it may have lost"
+    assert clock < until <= new.metadata.aging().clock().now
     again = Backups(backups.folder.path.parent / "second")
     again.folder.path.parent.mkdir()
     again.make(new)

@@ -112,7 +112,8 @@ def test_the_first_format_is_read_for_ever(backups: Backups) -> None:
     new, done = backups.restore()
     vault = new.metadata.vault("notes")
     assert vault is not None
-    expected = Vault("00000000000000ab", "notes", vault.epoch, 30, 4, {"me": "owner"}, 1, 4, 0, 1, True)
+    assert [clock for clock, _ in vault.lapses] == [30]
+    expected = Vault("00000000000000ab", "notes", vault.epoch, 30, 4, {"me": "owner"}, 1, 4, 0, 1, True, vault.lapses)
     assert vault == expected
     assert [version.stamp for version in new.metadata.changes(vault.id, 0, 10)] == [20, 30]
     (conflict,) = new.metadata.open_conflicts(vault.id)

@@ -61,7 +61,7 @@ QUERIES: dict[str, tuple[Asking, list[str]]] = {
         ["v USING INDEX versions_by_path (vault=? AND path=? AND stamp<?)"],
     ),
     "facts": (
-        lambda m, v: m.facts(v, [Query("dir/1", 1, (HASH,)), Query("dir/2", None, ())]),
+        lambda m, v: m.facts(v, [Query("dir/1", 1, ("0" * 64, HASH)), Query("dir/2", None, ())]),
         [
             "v USING INDEX versions_by_path (vault=? AND path=? AND stamp=?)",
             "v USING INDEX versions_by_path (vault=? AND path=? AND stamp>?)",
@@ -296,6 +296,7 @@ def test_a_real_database_of_the_third_schema_is_upgraded_with_all_it_has(tmp_pat
     metadata = SqliteMetadata(tmp_path / "gobi.db")
     there = metadata.vault("notes")
     assert there is not None
+    assert there.lapses == ()
     log = metadata.changes(there.id, 0, 10)
     assert [(one.path, one.kind, one.executable, one.at) for one in log] == [
         ("tools/run.sh", "put", False, None),

@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 
 from sync.model import Change, ChangeKind, Version
-from sync.plan import Facts
+from sync.plan import Facts, Lapse
 
 PATH = "notes/today.md"
 
@@ -38,18 +38,19 @@ def report(
 
 @dataclass(frozen=True)
 class Log:
-    """What the server has of the path. `purged`: the vault's purge mark."""
+    """What the server has of the path. `purged` and `lapses` are the vault's."""
 
     versions: tuple[Version, ...]
     purged: int = 0
+    lapses: tuple[Lapse, ...] = ()
 
     @classmethod
-    def of(cls, text: str, purged: int = 0) -> Log:
+    def of(cls, text: str, purged: int = 0, lapses: tuple[Lapse, ...] = ()) -> Log:
         versions: list[Version] = []
         for word in text.split():
             stamp, _, letter = word.partition(":")
             versions.append(version(int(stamp), letter, versions[-1].stamp if versions else None))
-        return cls(tuple(versions), purged)
+        return cls(tuple(versions), purged, lapses)
 
     @property
     def head(self) -> Version | None:
@@ -58,16 +59,16 @@ class Log:
     def facts(self, change: Change | None) -> Facts:
         """The protocol's words, taken literally (docs/protocol.md, section 5, "First the base is settled")."""
         if change is None:
-            return Facts(self.head, None, self.purged)
+            return Facts(self.head, None, self.purged, self.lapses)
         hashes = [*reversed(change.sent)]
         if change.hash is not None and change.hash not in change.sent[:-1]:
             hashes.insert(0, change.hash)
         for digest in hashes:
             newer = [one for one in self.versions if one.stamp > (change.base or 0) and one.hash == digest]
             if newer:
-                return Facts(self.head, newer[-1], self.purged)
+                return Facts(self.head, newer[-1], self.purged, self.lapses)
         base = next((one for one in self.versions if one.stamp == change.base), None)
-        return Facts(self.head, base, self.purged)
+        return Facts(self.head, base, self.purged, self.lapses)
 
     def knows(self, digest: str | None) -> bool:
         return any(one.hash == digest for one in self.versions if one.live)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync.model import Change, ChangeKind, Verb, Version
-from sync.plan import TABLE, Facts, Head, Local, _head, _local, plan
+from sync.plan import TABLE, Facts, Head, Lapse, Local, _head, _local, plan
 from tests.sync.one_path import PATH, Log, report, version
 
 
@@ -24,6 +24,7 @@ class Case:
     do: Verb | None
     base: int | None = None
     purged: int = 0
+    lapses: tuple[Lapse, ...] = ()
 
     def __str__(self) -> str:
         return self.name.replace(" ", "-")
@@ -90,6 +91,9 @@ SAME = [
     Case("the base was purged, equal there", "20:A", report("same", "A", base=10), "adopt", purged=10),
 ]
 
+# What was restored ends with 10, and that was at 60.
+LAPSE = ((10, 60),)
+
 RESTORED = [
     Case("the server never saw the file", "", report("put", "B", base=50), "upload"),
     Case("the server never saw the unchanged file", "", report("same", "B", base=50), "upload"),
@@ -100,6 +104,15 @@ RESTORED = [
     Case("somebody wrote since the restore", "10:A 60:C", report("same", "B", base=50), "conflict", 50),
     Case("somebody brought these bytes since", "10:A 60:B", report("same", "B", base=50), "adopt"),
     Case("somebody deleted it since", "10:A 60:-", report("same", "B", base=50), "conflict", 50),
+    Case("purged since, with an older version", "10:A", report("same", "B", base=50), "upload", 10, purged=70),
+    Case("purged since, edited here", "10:A", report("put", "C", base=50), "upload", 10, purged=70),
+    Case("purged since, never there", "", report("same", "B", base=50), "upload", purged=70, lapses=LAPSE),
+    Case("purged since, never there, edited", "", report("put", "C", base=50), "upload", purged=70, lapses=LAPSE),
+    Case("purged since, written there since", "80:C", report("same", "B", base=50), "conflict", 50, 70, LAPSE),
+    Case("purged since, brought there since", "80:B", report("same", "B", base=50), "adopt", None, 70, LAPSE),
+    Case("purged since, before the lapse", "", report("same", "B", base=10), "delete_local", None, 70, LAPSE),
+    Case("purged since, after the lapse", "", report("same", "B", base=61), "delete_local", None, 70, LAPSE),
+    Case("purged since, changed after the lapse", "80:C", report("same", "B", base=61), "download", None, 70, LAPSE),
     Case("the mark is below the lost base", "10:A", report("same", "B", base=50), "upload", 10, purged=49),
 ]
 
@@ -192,7 +205,7 @@ CASES = [*NOTHING_LOCALLY, *PUT, *DELETE, *MISSING, *SAME, *RESTORED, *EXECUTABL
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_client_is_told_what_the_table_says(case: Case) -> None:
     """One named case a row of the protocol's table, and the ones that a good client never sends."""
-    log = Log.of(case.log, case.purged)
+    log = Log.of(case.log, case.purged, case.lapses)
     action = plan(case.change, log.facts(case.change))
     if case.do is None:
         assert action is None
@@ -203,7 +216,7 @@ def test_the_client_is_told_what_the_table_says(case: Case) -> None:
 
 def test_no_case_is_there_twice() -> None:
     assert len({case.name for case in CASES}) == len(CASES)
-    assert len({(case.log, case.change, case.purged) for case in CASES}) == len(CASES)
+    assert len({(case.log, case.change, case.purged, case.lapses) for case in CASES}) == len(CASES)
 
 
 # ------------------------------------------------------------------------------------------------- the table is whole
@@ -316,6 +329,7 @@ def test_a_file_is_only_deleted_where_the_server_had_its_bytes(log: Log, change:
             change.base is not None
             and change.base <= log.purged
             and all(one.stamp != change.base for one in log.versions)
+            and not any(after < change.base <= until for after, until in log.lapses)
         )
         assert log.knows(change.hash) or was_purged
 
