@@ -81,20 +81,25 @@ def _present(folder: Path) -> Config | None:
         return None
 
 
-def bind(folder: Path, wanted: Config, password: str, *, create: bool) -> tuple[Config, Json]:
+def bind(
+    folder: Path, wanted: Config, password: str, *, create: bool, authority: str | None = None
+) -> tuple[Config, Json]:
     """Asks the server first, then writes; returns what the folder is bound to, and what the server says of the vault.
 
     Where the password is a device's own, that device's name is the one that counts. A folder that is bound already goes
-    to another address, or another name, only where the same vault is there.
+    to another address, or another name, only where the same vault is there. `authority` (PEM) is remembered; where
+    it is None, the one that is remembered stays.
 
     Raises ServerAway, ServerRefused, Stopped.
     """
     from client.connection import Connection
     from client.http import HttpTransport
 
-    connection = Connection(wanted.url, wanted.user, password, wanted.device)
-    transport = HttpTransport(connection, wanted.vault)
     present = _present(folder)
+    if authority is None and present is not None:
+        authority = configuration.authority(present)
+    connection = Connection(wanted.url, wanted.user, password, wanted.device, authority=authority)
+    transport = HttpTransport(connection, wanted.vault)
     moved = present is not None and (present.url, present.vault) != (wanted.url, wanted.vault)
     try:
         if create and not moved:
@@ -117,7 +122,7 @@ def bind(folder: Path, wanted: Config, password: str, *, create: bool) -> tuple[
             _forget(folder)
     except OSError as error:
         raise Stopped(f"cannot write to {shown(folder)}: {error.strerror}", CONFIG) from None
-    configuration.save(folder, wanted, password)
+    configuration.save(folder, wanted, password, authority)
     return wanted, state
 
 

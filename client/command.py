@@ -77,7 +77,8 @@ def open_connection(folder: Path, config: Config, **limits: Unpack[Limits]) -> C
     if copied is not None:
         note(f"{shown(folder)} is a copy of {shown(copied)}; from now on it is a folder of its own")
     password = configuration.password(folder, config)
-    return Connection(config.url, config.user, password, config.device, **limits)
+    authority = configuration.authority(config)
+    return Connection(config.url, config.user, password, config.device, authority=authority, **limits)
 
 
 def open_transport(folder: Path, config: Config, **limits: Unpack[Limits]) -> HttpTransport:

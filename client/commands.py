@@ -47,6 +47,7 @@ STATUS_TIMEOUT = 5.0  # seconds that `status` gives the server: it answers witho
 @click.option("--device", metavar="NAME", help="What to call this machine. Default: its own name.")
 @click.option("--create", is_flag=True, help="Make the vault if it is not there; you own it then.")
 @click.option("--insecure", is_flag=True, help="Allow plain http to another machine.")
+@click.option("--ca", metavar="F", type=click.Path(), help="Believe this authority's certificate, too; remembered.")
 def connect(
     folder: Path,
     url: str,
@@ -56,6 +57,7 @@ def connect(
     device: str | None,
     create: bool,
     insecure: bool,
+    ca: str | None,
 ) -> None:
     """Bind DIR to a VAULT on the server at URL, or with the CODE of an invitation, which says all that.
 
@@ -63,25 +65,35 @@ def connect(
     """
     from sync.invitation import is_code
 
+    authority = _read_authority(ca, url) if ca is not None else None
     if is_code(url):
         from client.joining import join
 
         if vault or user or password_file or create:
-            raise click.UsageError("a code says all the rest: give it with --device or --insecure at most")
-        wanted, state = join(folder, url, device, insecure)
+            raise click.UsageError("a code says all the rest: give it with --device, --insecure or --ca at most")
+        wanted, state = join(folder, url, device, insecure, authority)
     else:
         from client.binding import bind, check_words
 
         if vault is None or user is None:
             raise click.UsageError("give VAULT and --user along with the server's URL, or a whole invitation in quotes")
         wanted = check_words(folder, url, vault, user, device, insecure)
-        wanted, state = bind(folder, wanted, _ask_password(password_file, user, wanted.url), create=create)
+        password = _ask_password(password_file, user, wanted.url)
+        wanted, state = bind(folder, wanted, password, create=create, authority=authority)
     click.echo(
         f"Connected {shown(folder)} to {wanted.vault} on {wanted.url}, as {wanted.user} from {wanted.device}. "
         f"Now run: gobi sync {shown(folder)}"
     )
     if state["role"] == "read":
         click.echo("Your role there is 'read': what you change here cannot be sent.")
+
+
+def _read_authority(file: str, url: str) -> str:
+    from client.trust import read_authority
+
+    if not url.strip().lower().startswith("https:"):
+        raise click.UsageError("--ca is for addresses that begin with https://")
+    return read_authority(file)
 
 
 def _ask_password(file: str | None, user: str, url: str) -> str:

@@ -110,13 +110,14 @@ def load(folder: Path) -> Config:
     return config
 
 
-def save(folder: Path, config: Config, password: str) -> None:
-    """Binds the folder: first the password, then the folder's word. Raises Stopped."""
+def save(folder: Path, config: Config, password: str, authority: str | None = None) -> None:
+    """Binds the folder: first the password and the authority, then the folder's word. Raises Stopped."""
     secret = {"url": config.url, "user": config.user, "folder": str(folder), "password": password}
     try:
         home = _password_file(config.id).parent
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(_password_file(config.id), secret)
+        _keep_authority(config.id, authority)
         state_folder(folder).mkdir(mode=0o700, exist_ok=True)
         _write(state_folder(folder) / "config.json", config._asdict())
     except OSError as error:
@@ -160,16 +161,38 @@ def folder_of(config: Config) -> Path | None:
     return Path(named) if isinstance(named, str) else None
 
 
+def authority(config: Config) -> str | None:
+    """The certificates (PEM) that are believed for this binding beside the system's; None for none. Raises Stopped."""
+    path = _authority_file(config.id)
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise Stopped(f"{shown(path)} cannot be read ({error}); run gobi connect again with --ca", CONFIG) from None
+
+
+def _keep_authority(config_id: str, pem: str | None) -> None:
+    """Raises OSError."""
+    if pem is not None:
+        path = _authority_file(config_id)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write_text(path, pem)
+
+
 def take_over(folder: Path, config: Config, own: Config) -> None:
     """Makes `folder` the one of the binding `own`, whose password is that of `config`. Raises OSError, Stopped."""
     secret = {"url": config.url, "user": config.user, "folder": str(folder), "password": password(folder, config)}
     _write(_password_file(own.id), secret)
     if own != config:
+        _keep_authority(own.id, authority(config))
         _write(state_folder(folder) / "config.json", own._asdict())
 
 
 def forget_password(config: Config) -> None:
+    """And the authority."""
     _password_file(config.id).unlink(missing_ok=True)
+    _authority_file(config.id).unlink(missing_ok=True)
 
 
 def invented_password(secret: str, invent: Callable[[], str]) -> str:
@@ -216,6 +239,10 @@ def _password_file(config_id: str) -> Path:
     return _home() / "gobi" / "passwords" / config_id
 
 
+def _authority_file(config_id: str) -> Path:
+    return _home() / "gobi" / "authorities" / config_id
+
+
 def _home() -> Path:
     """Where this user's settings are. Raises Stopped."""
     for name, below in (("XDG_CONFIG_HOME", ""), ("HOME", ".config")):
@@ -253,12 +280,15 @@ def _broken(path: Path) -> Stopped:
 
 
 def _write(path: Path, value: object) -> None:
+    _write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
     """All or nothing, and readable by the owner alone."""
     temporary = path.with_name(f"{path.name}.{os.urandom(4).hex()}")
     try:
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump(value, file, indent=1)
-            file.write("\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

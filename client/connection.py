@@ -7,28 +7,24 @@ request of the protocol may be repeated (docs/protocol.md, section 2), which is 
 from __future__ import annotations
 
 import json
-import socket as socket_module
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import TYPE_CHECKING, NamedTuple, TypedDict, cast
-from urllib.parse import urlsplit
 
 from client.answers import is_not_gobis, not_gobis
 from client.ports import ServerAway, ServerRefused, SlowDown
+from client.way import Way
 from sync.model import Json
 
 if TYPE_CHECKING:
     from socket import socket
-    from ssl import SSLContext
 
 PIECE = 256 * 1024  # bytes read or sent at a time
-CONNECT_TIMEOUT = 10.0  # seconds
 # Seconds without a byte. A server that makes 256 MiB durable on an SD card is silent for a while.
 TIMEOUT = 120.0
-UNHEARD = 30.0  # seconds without the other machine's acknowledging what was sent: it is not there, or the way is cut
 PATIENCE = 30.0  # seconds spent in a row on a server that asks to come back later; then each request asks it once
 # Bytes of a request's body above which it is not sent again just because a proxy says that something took too long: it
 # would say so again, and the server may have all of it.
@@ -38,7 +34,6 @@ DEFAULT_WAIT = 2.0  # where it does not say when; then twice as long each time
 # What passes, whoever says so: a server that starts or is busy, a proxy that cannot reach it (520 to 530 are
 # Cloudflare's), a request that took too long.
 _BUSY = frozenset({408, 425, 429, 499, 502, 503, 504, *range(520, 528), 530})
-_USER_TIMEOUT: int | None = getattr(socket_module, "TCP_USER_TIMEOUT", None)  # Linux
 
 
 class Limits(TypedDict, total=False):
@@ -71,20 +66,20 @@ class Connection:
         password: str,
         device: str,
         *,
+        authority: str | None = None,
         timeout: float = TIMEOUT,
         patience: float = PATIENCE,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`url` as client.config.normalise_url gives it. `user`: "" for who is nobody yet. `timeout` and `patience` in
-        seconds."""
-        parts = urlsplit(url)
+        """`url` as client.config.normalise_url gives it. `user`: "" for who is nobody yet. `authority`: certificates in
+        PEM that are believed beside the system's. `timeout` and `patience` in seconds.
+
+        Raises Stopped where the environment names a proxy that cannot be used.
+        """
         self._who = (url, user, password, device)
         self._url = url
-        self._host = parts.hostname or ""
-        self._port = parts.port or (443 if parts.scheme == "https" else 80)
-        self._prefix = parts.path
-        self._tls = parts.scheme == "https"
-        self._context: SSLContext | None = None
+        self._authority = authority
+        self._way = Way(url, authority, timeout)
         self._headers = {"Gobi-Device": device, "Accept-Encoding": "identity", "User-Agent": "gobi"}
         if user:
             self._headers["Authorization"] = "Basic " + b64encode(f"{user}:{password}".encode()).decode()
@@ -97,12 +92,13 @@ class Connection:
 
     def another(self) -> Connection:
         """A second connection to the same place, with nothing shared."""
-        return Connection(*self._who, timeout=self._timeout, patience=self._patience, sleep=self.sleep)
+        limits = Limits(timeout=self._timeout, patience=self._patience)
+        return Connection(*self._who, authority=self._authority, sleep=self.sleep, **limits)
 
     def dial(self) -> socket:
         """A socket of its own to the same place, for what is more than requests and answers. Raises OSError."""
-        http = self._made()
-        self._open(http)
+        http = self._way.connection(tunnel=True)
+        self._way.open(http)
         return cast("socket", http.sock)
 
     @property
@@ -138,6 +134,9 @@ class Connection:
         unasked = DEFAULT_WAIT
         while True:
             response = self._exchange(method, target, body, headers or {})
+            if (no := self._way.turned_away(response.status, response.reason)) is not None:
+                self.close()
+                raise no
             if response.status not in _BUSY:
                 break
             wait = _retry_after(response)
@@ -161,7 +160,7 @@ class Connection:
             yield
         except (OSError, HTTPException) as error:
             self.close()
-            raise self._unreachable(error, on_the_way=True) from error
+            raise self._way.unreachable(error, on_the_way=True) from error
 
     def _exchange(self, method: str, target: str, body: Body | None, headers: dict[str, str]) -> HTTPResponse:
         if self._response is not None and not self._response.isclosed():
@@ -170,21 +169,21 @@ class Connection:
         try:
             return self._once(method, target, body, headers)
         except TimeoutError as error:
-            raise self._unreachable(error) from error
+            raise self._way.unreachable(error) from error
         except (OSError, HTTPException) as error:
             # A server closes idle connections whenever it likes: no answer on an old one means "connect again".
             if not reused:
-                raise self._unreachable(error, on_the_way=True) from error
+                raise self._way.unreachable(error, on_the_way=True) from error
         try:
             return self._once(method, target, body, headers)
         except (OSError, HTTPException) as error:
-            raise self._unreachable(error, on_the_way=True) from error
+            raise self._way.unreachable(error, on_the_way=True) from error
 
     def _once(self, method: str, target: str, body: Body | None, headers: dict[str, str]) -> HTTPResponse:
         http = self._connected()
         try:
-            http.putrequest(method, self._prefix + target, skip_accept_encoding=True)
-            for name, value in (self._headers | headers).items():
+            http.putrequest(method, self._way.target(target), skip_accept_encoding=True)
+            for name, value in (self._headers | self._way.headers | headers).items():
                 http.putheader(name, value)
             if body is not None:
                 http.putheader("Content-Type", body.type)
@@ -200,33 +199,14 @@ class Connection:
 
     def _connected(self) -> HTTPConnection:
         if self._http is None:
-            self._http = self._made()
+            self._http = self._way.connection()
         if self._http.sock is None:
             try:
-                self._open(self._http)
+                self._way.open(self._http)
             except (OSError, HTTPException) as error:
                 self.close()
-                raise self._unreachable(error) from error
+                raise self._way.unreachable(error) from error
         return self._http
-
-    def _made(self) -> HTTPConnection:
-        timeout = min(CONNECT_TIMEOUT, self._timeout)
-        if self._tls:
-            return HTTPSConnection(self._host, self._port, timeout=timeout, context=self._trust())
-        return HTTPConnection(self._host, self._port, timeout=timeout)
-
-    def _open(self, http: HTTPConnection) -> None:
-        http.connect()  # sets TCP_NODELAY
-        http.sock.settimeout(self._timeout)
-        if _USER_TIMEOUT is not None:
-            http.sock.setsockopt(socket_module.IPPROTO_TCP, _USER_TIMEOUT, int(UNHEARD * 1000))
-
-    def _trust(self) -> SSLContext:
-        if self._context is None:
-            import ssl
-
-            self._context = ssl.create_default_context()  # SSL_CERT_FILE and SSL_CERT_DIR name further authorities
-        return self._context
 
     def _refusal(self, response: HTTPResponse, sent: Body | None) -> ServerRefused:
         """The problem (RFC 9457) in an answer, or words for an answer that is not gobi's."""
@@ -251,21 +231,6 @@ class Connection:
         if not isinstance(value, dict):
             raise not_gobis(self._url, response)
         return value
-
-    def _unreachable(self, error: Exception, *, on_the_way: bool = False) -> ServerAway:
-        from ssl import SSLCertVerificationError
-
-        if isinstance(error, SSLCertVerificationError):
-            return ServerAway(
-                f"the certificate of {self._url} is not trusted ({error.verify_message}); where the server has its own "
-                "authority, set SSL_CERT_FILE to that authority's certificate"
-            )
-        if isinstance(error, TimeoutError):
-            then = "nothing is lost, try again later"
-            return ServerAway(f"{self._url} does not answer", then=then)
-        reason = getattr(error, "strerror", None) or "the connection was cut"
-        then = "nothing is lost, try again when the server runs"
-        return ServerAway(f"cannot reach {self._url} ({reason})", then=then, on_the_way=on_the_way)
 
 
 def _send(http: HTTPConnection, body: Body) -> None:

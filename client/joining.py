@@ -14,8 +14,10 @@ from sync.model import Json
 from sync.paths import is_name
 
 
-def join(folder: Path, text: str, device: str | None, insecure: bool) -> tuple[Config, Json]:
-    """Binds the folder; what it is bound to, and what the server says of the vault.
+def join(
+    folder: Path, text: str, device: str | None, insecure: bool, authority: str | None = None
+) -> tuple[Config, Json]:
+    """Binds the folder; what it is bound to, and what the server says of the vault. `authority`: as in `bind`.
 
     May be repeated after whatever went wrong. Raises Stopped, ServerAway, ServerRefused.
     """
@@ -25,17 +27,17 @@ def join(folder: Path, text: str, device: str | None, insecure: bool) -> tuple[C
         raise Stopped(str(error), USAGE) from None
     wanted = check_words(folder, code.url, code.vault, None, device or code.device, insecure)
     password = configuration.invented_password(code.secret, lambda: device_password(os.urandom(RANDOM_BYTES)))
-    wanted = wanted._replace(user=_redeem(wanted, code.secret, password))
-    bound = bind(folder, wanted, password, create=False)
+    wanted = wanted._replace(user=_redeem(wanted, code.secret, password, authority))
+    bound = bind(folder, wanted, password, create=False, authority=authority)
     configuration.forget_invented(code.secret)
     return bound
 
 
-def _redeem(wanted: Config, secret: str, password: str) -> str:
+def _redeem(wanted: Config, secret: str, password: str, authority: str | None) -> str:
     """Whose device this is from now on."""
     from client.connection import Body, Connection
 
-    connection = Connection(wanted.url, "", "", wanted.device)
+    connection = Connection(wanted.url, "", "", wanted.device, authority=authority)
     asking = Body.of_json({"secret": secret, "device": wanted.device, "password": password})
     try:
         answer = connection.json("POST", "/v1/invitations/redeem", asking)
