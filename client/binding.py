@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 from client import config as configuration
+from client.below import files_below
 from client.config import CONFIG, BadUrl, Config, shown
 from client.identity import original
 from client.moved import check_same_vault, elsewhere
@@ -163,8 +164,8 @@ def release(folder: Path) -> Path | None:
 
 def _remove_state(state: Path) -> Path | None:
     trash = state / "trash"
-    keep = any(stat.S_ISREG(path.lstat().st_mode) for path in trash.rglob("*")) if trash.is_dir() else False
     try:
+        keep = _has_files(state)
         if not keep:
             shutil.rmtree(state)
             return None
@@ -178,6 +179,18 @@ def _remove_state(state: Path) -> Path | None:
     except OSError as error:
         raise Stopped(f"cannot remove {shown(state)}: {error.strerror}; run gobi disconnect again", CONFIG) from None
     return trash
+
+
+def _has_files(state: Path) -> bool:
+    """Whether anything is in the trash."""
+    descriptor = os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return any(
+            stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+            for folder, name in files_below("trash", descriptor)
+        )
+    finally:
+        os.close(descriptor)
 
 
 def vault_path(folder: Path, name: str) -> str:

@@ -58,12 +58,20 @@ class Folders:
         """Good until the next call. With `make` what is missing is made. Raises OSError."""
         if not path:
             return self._root
-        found = self._open.get(path)
-        if found is not None:
+        missing = []  # folders may lie hundreds deep: no call for each
+        while path and path not in self._open:
+            missing.append(path)
+            path = split(path)[0]
+        descriptor = self._root
+        if path:
             self._open.move_to_end(path)
-            return found
+            descriptor = self._open[path]
+        for below in reversed(missing):
+            descriptor = self._open_in(descriptor, below, make=make)
+        return descriptor
+
+    def _open_in(self, parent: int, path: str, *, make: bool) -> int:
         above, name = split(path)
-        parent = self.get(above, make=make)
         try:
             descriptor = open_folder(name, parent)
         except FileNotFoundError:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from client import moves
-from client.folders import Folders, holds, open_folder
+from client.below import remove_empty_tree
+from client.folders import Folders, holds
 from client.ports import Blocked, Clock, Entry, LocalChange
 from client.replaced import Replaced
 from client.staging import Staging
@@ -54,7 +55,7 @@ class Place:
                 raise LocalChange(f"{name!r} has appeared") from None
             if not stat.S_ISDIR(mode):
                 raise Blocked("something that is not a regular file is in the way") from None
-            if not _remove_empty_tree(folder, name):
+            if not remove_empty_tree(name, folder):
                 raise Blocked("a folder is in the way") from None
             moves.move_new(self.staging.folder, handle, folder, name)
         if name[-1] in ". " and not holds(folder, name):
@@ -126,17 +127,3 @@ class Place:
             self.replaced.forget(aside)
         except FileExistsError:
             self.replaced.keep(aside)
-
-
-def _remove_empty_tree(folder: int, name: str) -> bool:
-    """Removes a folder that holds nothing but empty folders. False where it holds anything else."""
-    descriptor = open_folder(name, folder)
-    try:
-        with os.scandir(descriptor) as entries:
-            inner = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-        if not all(is_folder and _remove_empty_tree(descriptor, one) for one, is_folder in inner):
-            return False
-    finally:
-        os.close(descriptor)
-    os.rmdir(name, dir_fd=folder)
-    return True

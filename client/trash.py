@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import BinaryIO, NamedTuple
 
 from client import moves
+from client.below import files_below
 from client.folders import Folders
 from client.ports import Clock
 from client.staging import FOLDER as INCOMING
@@ -21,20 +22,13 @@ _MOST = 1000  # files of one path in the trash of one run
 
 def trashed(state: int) -> Iterator[tuple[int, BinaryIO]]:
     """Every file in the trash, with its size, open until the next; `state` is the folder `.gobi`."""
-    with suppress(FileNotFoundError):
-        os.stat("trash", dir_fd=state)
-        yield from _files(state)
-
-
-def _files(state: int) -> Iterator[tuple[int, BinaryIO]]:
-    for _, _, names, folder in os.fwalk("trash", dir_fd=state):
-        for name in names:
-            with suppress(OSError):
-                descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-                with open(descriptor, "rb", buffering=0) as file:
-                    there = os.fstat(descriptor)
-                    if stat.S_ISREG(there.st_mode):
-                        yield there.st_size, file
+    for folder, name in files_below("trash", state):
+        with suppress(OSError):
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+            with open(descriptor, "rb", buffering=0) as file:
+                there = os.fstat(descriptor)
+                if stat.S_ISREG(there.st_mode):
+                    yield there.st_size, file
 
 
 class Taken(NamedTuple):

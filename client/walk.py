@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from client.folders import open_folder
 from client.ignore import BUILT_IN, Ignore, Ignored
+from client.ignore import FILE as IGNORE_FILE
 from client.names import printable
 from client.nesting import LEFT_OUT, is_state, is_vault
 from client.ports import Entry, Skipped
@@ -122,7 +123,8 @@ class _Walk:
         try:
             check_path(path)
         except BadPath as error:
-            self.skipped.append(Skipped(printable(path), str(error), refused=True))
+            words = str(error) if ";" in str(error) else f"{error}; rename it, or name it in {IGNORE_FILE}"
+            self.skipped.append(Skipped(printable(path), words, refused=True))
             return False
         return True
 
