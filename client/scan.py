@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from client.ignore import FILE as IGNORE_FILE
 from client.index import Index, Record
 from client.mounts import Places, changed, is_below, judge, left_out
+from client.names import printable
 from client.pause import collector_paused
 from client.ports import Blocked, Clock, Entry, FileSystem, LocalChange, Mount, Progress, Skipped
 from client.report import Silent
@@ -200,7 +201,7 @@ def _read(
             continue
         except Blocked as error:
             view.hidden[path] = f"cannot be read: {error}"
-            view.skipped.append(Skipped(path, view.hidden[path], path, refused=True))
+            view.skipped.append(Skipped(printable(path), view.hidden[path], path, refused=True))
             continue
         view.entries[path] = entry
         view.hashes[path] = digest

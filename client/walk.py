@@ -96,6 +96,8 @@ class _Walk:
             return []
         for entry in own:
             listing.remove(entry)
+            if prefix or entry.name != STATE:
+                self._skip(prefix + entry.name, "gobi keeps this name for its own folder")
         for entry in listing:
             name = entry.name
             path = prefix + name

@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
+from client.bundles import unpack
 from client.ports import Pushed, Result, ServerAway, ServerRefused, SyncAnswer
 from store.base import Vault
 from store.bodies import DiskBodies
@@ -29,7 +30,7 @@ from store.errors import (
     TooLarge,
 )
 from store.sqlite import SqliteMetadata
-from sync.bundle import END, BundleReader, Entry, header, padding
+from sync.bundle import END, header, padding
 from sync.judge import Verdict, Write
 from sync.model import Change, Conflict, Cursor, Json, Version
 from tests.client.one_vault import OneVault
@@ -160,15 +161,12 @@ class Direct(Overheard):
     def pull(self, wanted: Sequence[Version]) -> Iterator[tuple[Version, Iterator[bytes]]]:
         with self._request("pull"):
             self.pulled += [version.path for version in wanted]
-            _, pieces = self.server.reader.pull(self.server.vault, [(one.path, one.stamp) for one in wanted])
+            _, bundle = self.server.reader.pull(self.server.vault, [(one.path, one.stamp) for one in wanted])
+            pieces = iter(bundle)
         try:
-            reader = BundleReader(max_entries=len(wanted), max_total=1 << 30)
-            entries = (event for piece in pieces for event in reader.feed(piece))
-            for version, entry in zip(wanted, entries, strict=False):
+            for version, body in unpack(lambda: next(pieces, b""), wanted):
                 self.meddle("body", "before")
-                assert isinstance(entry, Entry)
-                assert entry.body is not None, "tests with large bodies fetch them alone"
-                yield version, iter([self.spoil(version, entry.body)])
+                yield version, iter([self.spoil(version, b"".join(body))])
         except BodyMissing as error:
             raise ServerAway("the answer was cut off") from error
 

@@ -46,6 +46,10 @@ class OneVault(ABC):
         versions = self.reader.listing(vault, "", "", 100_000)[0]
         return {version.path: self._body(vault, version) for version in versions}
 
+    def files_by_hash(self) -> dict[str, str | None]:
+        """The same by their hashes, for where there are many or large ones."""
+        return {version.path: version.hash for version in self.reader.listing(self.vault, "", "", 100_000)[0]}
+
     def body(self, version: Version) -> bytes:
         return self._body(self.vault, version)
 
