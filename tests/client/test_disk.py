@@ -106,9 +106,17 @@ def test_names_with_blanks_and_emoji_are_ordinary_names(disk: Disk, root: Path) 
 
 def test_gobis_own_folder_is_never_shown_in_any_case(disk: Disk, root: Path) -> None:
     (root / ".gobi/config.json").write_text("{}")
+    assert disk.scan() == ([], [])
+
+
+def test_what_has_the_name_of_gobis_own_folder_is_left_out_by_name(disk: Disk, root: Path) -> None:
     (root / ".GoBi").mkdir()
     (root / ".GoBi/x").write_text("x")
-    assert disk.scan() == ([], [])
+    (root / "sub/.gobi").mkdir(parents=True)
+    (root / "sub/.gobi/x").write_text("x")
+    entries, skipped = disk.scan()
+    assert entries == []
+    assert sorted(one.name for one in skipped) == [".GoBi", "sub/.gobi"]
 
 
 def test_a_folder_that_cannot_be_listed_is_named_so_that_nothing_below_counts_as_missing(

@@ -1,0 +1,77 @@
+"""Random folders again, with real processes: one machine syncs, one watches, one comes later. Words and codes agree."""
+
+from __future__ import annotations
+
+import tempfile
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from client.names import printable
+from sync.paths import ancestors
+from tests.e2e.machines import House
+from tests.e2e.watching import Watching
+from tests.property.random_folders import Node, contents, make, remove, trees
+from tests.server import GobiServer
+from tests.services import wait_until
+
+QUICK = settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), report_multiple_bugs=False)
+LONG = settings(QUICK, max_examples=100)
+_numbers = count(1)
+
+
+def check_tree(server: GobiServer, tree: list[Node]) -> None:
+    root = Path(tempfile.mkdtemp())
+    try:
+        house = House([server], f"random-{next(_numbers)}", root)
+        laptop, desktop = house.machine("laptop"), house.machine("desktop")
+        make(laptop.folder, tree)
+        with Watching(desktop):
+            first = laptop.sync(code=None)
+            phone = house.machine("phone")
+            phone.sync(code=None)
+            there = set(house.live())
+            wait_until(lambda: there <= set(contents(desktop.folder)), "the watching machine to have everything")
+        machines = (laptop, desktop, phone)
+        for machine in machines:
+            done = machine.sync("--json", code=None)
+            assert done.code in (0, 1), done.err
+            status = machine.gobi("status", str(machine.folder), "--json", code=None)
+            assert done.json["in_step"] == status.json["in_step"]
+            assert all(done.json[what] == 0 for what in ("uploaded", "downloaded", "deleted_here", "deleted_there"))
+            assert there <= set(contents(machine.folder))
+            for path, digest in contents(machine.folder).items():
+                if digest is None or path not in there:
+                    assert is_named(path, named(status.json)), f"{machine.name} leaves out {path!r} silently"
+            machine.gobi("verify", str(machine.folder), code=None)
+        assert first.code in (0, 1)
+    finally:
+        remove(root)
+
+
+def named(status: Any) -> set[str]:
+    """What `gobi status` lists as left out or not done."""
+    rows = [*status["refused"], *status["waiting"], *status["conflicts"]]
+    return {one["name"] for one in status["skipped"]} | {printable(one["path"]) for one in rows}
+
+
+def is_named(path: str, names: set[str]) -> bool:
+    return any(printable(place) in names for place in (".", *ancestors(path), path))
+
+
+@QUICK
+@given(tree=trees)
+def test_real_machines_agree_on_any_folder_or_name_what_is_left_out(
+    shared_server: GobiServer, tree: list[Node]
+) -> None:
+    check_tree(shared_server, tree)
+
+
+@pytest.mark.soak
+@LONG
+@given(tree=trees)
+def test_real_machines_agree_on_any_folder_for_minutes(shared_server: GobiServer, tree: list[Node]) -> None:
+    check_tree(shared_server, tree)
