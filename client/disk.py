@@ -135,7 +135,7 @@ class Disk(ReadableFolder):
             wanted = of_file(folder, name, replaced) if replaced is not None else self._new_in(above, folder)
 
             def put(place: Place) -> Entry:
-                folder, name = self._locate(path)
+                folder = self._folders.get(above)  # again: to find the place others were opened
                 with place.holding(staging, handle) as here:
                     place.staging.dress(here, mtime_us, wanted, folder)
                     ours = place.staging.entry(here, path)
@@ -148,11 +148,14 @@ class Disk(ReadableFolder):
             entry = self._places.do(above, put)
             self._folders.touched.add(above)
         except OSError as error:
+            staging.remove(handle)
             if error.errno == errno.ENOENT:
                 raise LocalChange(f"{path!r} is gone") from None
             raise blocked(error) from error
-        finally:
+        except BaseException:
             staging.remove(handle)
+            raise
+        staging.moved(handle)
         if path == IGNORE_FILE:
             self._installed_rules = entry
         return entry

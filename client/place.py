@@ -43,6 +43,7 @@ class Place:
             yield copy
         finally:
             self.staging.remove(copy)
+        staging.remove(handle)
 
     def put_new(self, handle: str, folder: int, name: str) -> None:
         try:

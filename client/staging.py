@@ -34,6 +34,7 @@ class Staging:
         self.folders = Folders(state)
         self._written: set[str] = set()  # not yet durable
         self._plain = False
+        self._usual: Attributes | None = None  # of a new file, where nothing has to be done for it
 
     @property
     def folder(self) -> int:
@@ -72,15 +73,23 @@ class Staging:
 
     def dress(self, name: str, mtime_us: int | None, attributes: Attributes, folder: int) -> None:
         """Gives the file what it is to have in `folder`, as far as that may be."""
-        with suppress(OSError, OverflowError):  # a courtesy; what counts is looked at again once the file is there
-            self._give(name, attributes, folder)
+        if attributes != self._usual:
+            with suppress(OSError):  # a courtesy; what counts is looked at again once the file is there
+                self._give(name, attributes, folder)
         if mtime_us is not None:
-            with suppress(OSError, OverflowError):
+            try:
                 os.utime(name, ns=(mtime_us * 1000, mtime_us * 1000), dir_fd=self.folder)
+            except (OSError, OverflowError):
+                pass  # the same
 
     def _give(self, name: str, attributes: Attributes, folder: int) -> None:
         status = os.stat(name, dir_fd=self.folder, follow_symlinks=False)
-        if attributes == (status.st_uid, status.st_gid, None, {}):
+        owned = (status.st_uid, status.st_gid)
+        if not attributes.extended and owned == attributes[:2]:
+            if attributes.mode is None:
+                self._usual = attributes  # every file that is staged here has that
+            elif attributes.mode != stat.S_IMODE(status.st_mode):
+                os.chmod(name, attributes.mode, dir_fd=self.folder)
             return
         descriptor = os.open(name, _READ, dir_fd=self.folder)
         try:
@@ -113,6 +122,10 @@ class Staging:
         """What the file at `path` will show once this one is there, but for its ctime."""
         status = os.stat(name, dir_fd=self.folder, follow_symlinks=False)
         return Entry(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+    def moved(self, name: str) -> None:
+        """It is in its place, under this name no more."""
+        self._written.discard(name)
 
     def remove(self, name: str) -> None:
         self._written.discard(name)
@@ -177,15 +190,13 @@ def copy_bytes(source: int, target: int) -> None:
 
 def _write(file: FileIO, data: bytes) -> None:
     """All of it, but for the zeros between."""
-    if len(data) < HOLE or b"\0" * HOLE not in data:
-        _write_all(file, memoryview(data))
-        return
-    for start in range(0, len(data), HOLE):
-        piece = memoryview(data)[start : start + HOLE]
-        if piece == _ZEROS:
+    written = 0
+    for start in range(0, len(data) - HOLE + 1, HOLE):
+        if data[start] == 0 and data[start : start + HOLE] == _ZEROS:
+            _write_all(file, memoryview(data)[written:start])
             file.seek(HOLE, os.SEEK_CUR)
-        else:
-            _write_all(file, piece)
+            written = start + HOLE
+    _write_all(file, memoryview(data)[written:])
 
 
 def _write_all(file: FileIO, left: memoryview) -> None:

@@ -105,6 +105,7 @@ def test_a_replaced_file_keeps_its_extended_attributes(disk: Disk, root: Path) -
 
 
 def test_a_replaced_file_keeps_its_acl_and_gets_none_that_it_did_not_have(disk: Disk, root: Path) -> None:
+    os.setxattr(root / ".gobi", DEFAULT_ACL, acl(ALICE, 6))
     (root / "shared").write_text("old")
     os.setxattr(root / "shared", ACL, acl(ALICE, 6))
     before = (root / "shared").stat().st_mode
@@ -112,7 +113,6 @@ def test_a_replaced_file_keeps_its_acl_and_gets_none_that_it_did_not_have(disk: 
     assert os.getxattr(root / "shared", ACL) == acl(ALICE, 6)
     assert (root / "shared").stat().st_mode == before
     (root / "plain").write_text("old")
-    os.setxattr(root / ".gobi/incoming", DEFAULT_ACL, acl(ALICE, 6))
     receive(disk, "plain")
     assert ACL not in os.listxattr(root / "plain")
 
