@@ -50,7 +50,7 @@ def _on_server(work: Work, action: Action, there: Version) -> None:
         return  # for another file of the same folder
     work.stepped_aside.add(there.path)
     for name in _free_names(work, there.path):
-        copy = Change(name, "put", None, there.hash, there.size, there.mtime)
+        copy = Change(name, "put", None, there.hash, there.size, there.mtime, executable=there.executable or None)
         result = work.transport.push([copy], {}, False).results[0]
         if result.status in ("stored", "same"):
             break

@@ -134,12 +134,13 @@ class _Collector:
                 yield self._put(path, record, digest)
             elif self._full:
                 yield _same(record)
-            elif path in unsettled:
+            elif path in unsettled or self._view.made_executable(path, record) is not None:
                 yield self._put(path, record, digest)
 
     def _put(self, path: str, record: Record, digest: str) -> Change:
         entry = self._view.entries[path]
-        return Change(path, "put", record.stamp, digest, entry.size, entry.mtime_us, record.sent)
+        executable = self._view.made_executable(path, record)
+        return Change(path, "put", record.stamp, digest, entry.size, entry.mtime_us, record.sent, executable)
 
     def _absent(self) -> Iterable[Change]:
         """Files that are gone, hidden, or never were here."""

@@ -52,7 +52,8 @@ def _refusal(error: ServerRefused, ctx: click.Context) -> tuple[str, int]:
         case "unauthorized":
             return f"the server does not accept this user and password; run gobi connect {folder} again", SETTINGS
         case "not-found":
-            return "the vault is not there (any more), or this user may not see it; ask its owner", SETTINGS
+            said = "the vault is not there (any more), or this user may not see it; ask its owner"
+            return f"{said}. If it was renamed: gobi connect {folder} URL NEW-NAME --user USER", SETTINGS
     return str(error), NEEDS_A_PERSON
 
 

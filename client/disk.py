@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from client import moves
+from client import executable, moves
 from client.attributes import Attributes, of_file, of_new_file
 from client.folders import open_folder
 from client.ignore import FILE as IGNORE_FILE
@@ -37,6 +37,8 @@ class Disk(ReadableFolder):
 
     Raises Stopped where the folder has no `.gobi`.
     """
+
+    _writes = True
 
     def __init__(self, root: Path, *, clock: Clock) -> None:
         super().__init__(root, clock)
@@ -78,6 +80,19 @@ class Disk(ReadableFolder):
             self._places.sweep()
         except OSError as error:
             raise Stopped(f"gobi's own folder {STATE} cannot be tidied ({words(error)}); correct that", 78) from error
+
+    def set_executable(self, path: str, expected: Entry, on: bool) -> Entry:
+        with suppress(OSError):
+            folder, name = self._locate(path)
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+            try:
+                there = entry_of(path, os.fstat(descriptor))
+                if there is not None and there._replace(ctime_ns=expected.ctime_ns) == expected:
+                    executable.give(descriptor, on)
+                    return entry_of(path, os.fstat(descriptor)) or expected
+            finally:
+                os.close(descriptor)
+        return expected
 
     def trashed(self) -> Iterator[tuple[int, BinaryIO]]:
         return trashed(self._state)

@@ -268,6 +268,10 @@ class Engine:
         called_for = answer.actions.keys() | answer.overtaken.keys()
         for change in outgoing.changes:
             record = self._index.records.get(change.path)
+            by_itself = change.executable is not None and record is not None and change.hash == record.hash
+            if by_itself and record and change.path not in called_for:  # an older server, that knows nothing of it
+                record = record._replace(executable=bool(change.executable))
+                self._index.put(record)
             if change.kind == "put" and change.path not in called_for and record and (record.sent or record.conflict):
                 self._index.put(record._replace(sent=(), conflict=None))
 

@@ -91,6 +91,8 @@ class HttpTransport:
         headers = {"Gobi-Hash": change.hash or ""}
         if change.mtime is not None:
             headers["Gobi-Mtime"] = str(change.mtime)
+        if change.executable is not None:
+            headers["Gobi-Executable"] = str(int(change.executable))
         if change.base is None:
             headers["If-None-Match"] = "*"
         else:

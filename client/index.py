@@ -35,6 +35,7 @@ _STEPS = (
         ctime_ns INTEGER NOT NULL, inode INTEGER NOT NULL, recorded_ns INTEGER NOT NULL
     ) WITHOUT ROWID;
     """,
+    "ALTER TABLE files ADD COLUMN executable INTEGER;",  # NULL: an earlier gobi did not look
 )
 _PATIENCE = 10.0  # seconds to wait for another process that reads or writes
 
@@ -71,7 +72,8 @@ class Record(NamedTuple):
     `stamp`: the version that was last the same on both sides; None where the server has not acknowledged one. `hash`:
     of that version. The file that has this content is described by `size` to `inode` as in Entry, seen at
     `recorded_ns`. `sent`: hashes sent for the path whose fate is not known, or that are candidates of `conflict`; a
-    few (`bounded`), however often the file is saved while that lasts.
+    few (`bounded`), however often the file is saved while that lasts. `executable`: whether the file could be run when
+    both sides were last in step about that.
     """
 
     path: str
@@ -84,6 +86,7 @@ class Record(NamedTuple):
     recorded_ns: int
     sent: tuple[str, ...] = ()
     conflict: str | None = None
+    executable: bool = False
 
     @classmethod
     def of(cls, entry: Entry, stamp: int, hash: str, seen_ns: int) -> Record:
@@ -110,8 +113,8 @@ class Record(NamedTuple):
 
 _PLAIN = "path, stamp, hash, size, mtime_ns, ctime_ns, inode, recorded_ns"
 _READING = "path, hash, size, mtime_ns, ctime_ns, inode, recorded_ns"
-_UNSETTLED = "sent <> '' OR conflict IS NOT NULL"
-_SETTLED = ((), None)  # the last two fields of nearly every record
+_UNSETTLED = "sent <> '' OR conflict IS NOT NULL OR executable"
+_SETTLED = ((), None, False)  # the last fields of nearly every record
 _record = Record._make
 
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1  # SQLite's integers
@@ -133,6 +136,7 @@ class Index:
         self._changed_readings: set[str] = set()
         self.records: dict[str, Record] = {}
         self.readings: dict[str, Record] = {}
+        self.unsure: set[str] = set()  # files of which nobody has looked whether they may be run
         self.cursor = START
         self.rules = ""  # the ignore patterns of the sync that the cursor is from
         self.mounts: dict[str, str] | None = None  # what was mounted in the folder at the latest look, by path
@@ -165,6 +169,7 @@ class Index:
     def put(self, record: Record) -> None:
         self.records[record.path] = record
         self._changed.add(record.path)
+        self.unsure.discard(record.path)
         reading = self.readings.get(record.path)
         if reading is not None and reading[2:7] == record[2:7]:  # hash to inode
             self.forget_reading(record.path)
@@ -207,7 +212,7 @@ class Index:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                self._db.executemany("REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_to_row, rows))
+                self._db.executemany("REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_to_row, rows))
                 self._db.executemany("DELETE FROM files WHERE path = ?", gone)
                 if self._changed_readings:
                     self._write_readings()
@@ -246,10 +251,11 @@ class Index:
         with collector_paused():
             plain = self._db.execute(f"SELECT {_PLAIN} FROM files")
             self.records = {row[0]: _record(row + _SETTLED) for row in plain}
-            unsettled = self._db.execute(f"SELECT {_PLAIN}, sent, conflict FROM files WHERE {_UNSETTLED}")
-            for *row, sent, conflict in unsettled:
+            unsettled = self._db.execute(f"SELECT {_PLAIN}, sent, conflict, executable FROM files WHERE {_UNSETTLED}")
+            for *row, sent, conflict, executable in unsettled:
                 hashes = bounded(tuple(json.loads(sent or _NONE_SENT)))  # gobi 0.1.0 kept all
-                self.records[row[0]] = _record((*map(_from_column, row), hashes, conflict))
+                self.records[row[0]] = _record((*map(_from_column, row), hashes, conflict, bool(executable)))
+        self.unsure = {path for (path,) in self._db.execute("SELECT path FROM files WHERE executable IS NULL")}
         for path, *row in self._db.execute(f"SELECT {_READING} FROM readings"):
             self.readings[path] = _record((path, None, *map(_from_column, row), *_SETTLED))
 
@@ -258,8 +264,8 @@ def _to_row(record: Record) -> tuple[object, ...]:
     sent = '["' + '", "'.join(record.sent) + '"]' if record.sent else ""  # hashes need no escaping
     numbers = (record.stamp or 0, *record[3:8])
     if min(numbers) < _LEAST or max(numbers) > _MOST:
-        return (*map(_to_column, record[:8]), sent or _NONE_SENT, record.conflict)
-    return (*record[:8], sent, record.conflict)
+        return (*map(_to_column, record[:8]), sent or _NONE_SENT, record.conflict, record.executable)
+    return (*record[:8], sent, record.conflict, record.executable)
 
 
 def _to_column(value: int | str | None) -> int | str | bytes | None:

@@ -122,6 +122,15 @@ class FileSystem(Protocol):
     def stat(self, path: str) -> Entry | None:
         """None where no regular file is there. Raises Blocked where the place cannot be reached."""
 
+    def executable(self, path: str) -> bool | None:
+        """Whether the file's owner may run it; None where the file system does not keep that, or there is no file."""
+
+    def set_executable(self, path: str, expected: Entry, on: bool) -> Entry:
+        """Lets those who may read the file run it, or nobody. Returns its entry then.
+
+        That is `expected` where it is another file by now, or may not be changed.
+        """
+
     def open(self, path: str) -> BinaryIO:
         """Raises LocalChange where it is gone, Blocked where it cannot be read."""
 

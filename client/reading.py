@@ -9,9 +9,11 @@ import os
 import signal
 import stat
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
+from client.executable import kept_on, may_be_run
 from client.folders import Folders, holds, split
 from client.ignore import FILE as IGNORE_FILE
 from client.ignore import MAX_BYTES
@@ -31,6 +33,8 @@ _NO_FILE = (errno.ELOOP, errno.ENXIO, errno.EISDIR)  # a link, a socket, a folde
 
 class ReadableFolder:
     """The folder `root`. Raises Stopped where it cannot be opened."""
+
+    _writes = False
 
     def __init__(self, root: Path, clock: Clock) -> None:
         self._clock = clock
@@ -119,6 +123,21 @@ class ReadableFolder:
             return os.fstat(self._locate(path)[0]).st_mtime_ns // 1000
         except OSError:
             return None
+
+    def executable(self, path: str) -> bool | None:
+        device = self._executable_on
+        if device is None:
+            return None
+        try:
+            folder, name = self._locate(path)
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except OSError:
+            return None
+        return may_be_run(status) if status.st_dev == device and stat.S_ISREG(status.st_mode) else None
+
+    @cached_property
+    def _executable_on(self) -> int | None:
+        return kept_on(self._root, make=self._writes)
 
     def open(self, path: str) -> BinaryIO:
         try:

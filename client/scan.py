@@ -33,10 +33,11 @@ MOUNTING = "another disk is mounted here than at the latest look at everything"
 class View:
     """The folder at moment `at_ns`, beside the index.
 
-    `entries`: every regular file. `hashes`: of those that were read. `fresh`: records of files that were touched and
-    have the same content. `unsteady`: files that changed while they were read. `held`: files that somebody must look
-    at, and why. `rules`: names the ignore patterns that it was looked at by. `mounts`: what is mounted in the folder.
-    `places`: what that says, beside what is remembered.
+    `entries`: every regular file. `hashes`: of those that were read; `executable`: whether they may be run, as far as
+    the file system keeps that. `fresh`: records of files that were touched and have the same content. `unsteady`: files
+    that changed while they were read. `held`: files that somebody must look at, and why. `rules`: names the ignore
+    patterns that it was looked at by. `mounts`: what is mounted in the folder. `places`: what that says, beside what is
+    remembered.
     """
 
     at_ns: int
@@ -44,6 +45,7 @@ class View:
     skipped: list[Skipped]
     hashes: dict[str, str] = field(default_factory=dict)
     fresh: list[Record] = field(default_factory=list)
+    executable: dict[str, bool | None] = field(default_factory=dict)
     unsteady: set[str] = field(default_factory=set)
     held: dict[str, str] = field(default_factory=dict)
     hidden: dict[str, str] = field(default_factory=dict)  # path of a place that cannot be seen into: why
@@ -63,6 +65,11 @@ class View:
                     return self.hidden[place]
         return None
 
+    def made_executable(self, path: str, record: Record | None) -> bool | None:
+        """What somebody made of the file here, executable or not; None where it is as it was."""
+        here, before = self.executable.get(path), record is not None and record.executable
+        return None if here == before else here
+
     def is_missing(self, path: str) -> bool:
         """Of a path that was looked at."""
         return path not in self.entries and self.why_unknown(path) is None
@@ -73,6 +80,7 @@ class View:
         self.skipped += other.skipped
         self.hashes |= other.hashes
         self.fresh += other.fresh
+        self.executable |= other.executable
         self.unsteady |= other.unsteady
         self.held |= other.held
         self.hidden |= other.hidden
@@ -94,12 +102,28 @@ def look(
         view = View(at_ns, {entry.path: entry for entry in entries}, skipped)
         _look_at_mounts(view, mounts, fs, index)
         doubtful = [entry for entry in view.entries.values() if not is_clean(records.get(entry.path), entry)]
+    if index.unsure:
+        doubtful = _with_executable(view, doubtful, fs, index)
     if index.readings:
         known = {entry.path for entry in doubtful if is_clean(index.readings.get(entry.path), entry)}
         view.hashes = {path: index.readings[path].hash for path in known}
+        view.executable = {path: fs.executable(path) for path in known}
         doubtful = [entry for entry in doubtful if entry.path not in known]
     _examine(view, doubtful, busy, fs, records, clock, progress)
     return view
+
+
+def _with_executable(view: View, doubtful: list[Entry], fs: FileSystem, index: Index) -> list[Entry]:
+    """Once, after an earlier gobi: files that may be run are as good as touched."""
+    touched = {entry.path for entry in doubtful}
+    more = []
+    for path in index.unsure - touched:
+        entry, record = view.entries.get(path), index.records.get(path)
+        if entry is not None and fs.executable(path):
+            more.append(entry)
+        elif entry is not None and record is not None:
+            view.fresh.append(record)
+    return doubtful + more
 
 
 def _look_at_mounts(view: View, before: dict[str, Mount] | None, fs: FileSystem, index: Index) -> None:
@@ -205,15 +229,18 @@ def _read(
             continue
         view.entries[path] = entry
         view.hashes[path] = digest
+        view.executable[path] = fs.executable(path)
         if record is not None and record.stamp is not None and record.hash == digest:
             _note_fresh(view, record, entry)
     progress.done()
 
 
 def _note_fresh(view: View, record: Record, entry: Entry) -> None:
+    if view.made_executable(entry.path, record) is not None:
+        return  # to be told, and until then to be found again
     fresh = Record.of(entry, record.stamp or 0, record.hash, view.at_ns)
     if record[3:7] != entry[1:] or is_clean(fresh, entry):  # else the next sync reads it again anyway
-        view.fresh.append(fresh._replace(sent=record.sent, conflict=record.conflict))
+        view.fresh.append(fresh._replace(sent=record.sent, conflict=record.conflict, executable=record.executable))
 
 
 def _emptied_by_power_cut(record: Record, entry: Entry, boot_ns: int) -> bool:

@@ -123,14 +123,18 @@ class _Sender:
         seen_ns = self._work.clock.time_ns()
         entry, data = self._work.fs.read(path)
         digest = hashlib.sha256(data).hexdigest()
-        return Prepared(job, _put(job, entry, digest), data, entry, seen_ns)
+        return Prepared(job, self._put(job, entry, digest), data, entry, seen_ns)
+
+    def _put(self, job: Job, entry: Entry, digest: str) -> Change:
+        executable = self._work.view.made_executable(job.path, self._work.index.records.get(job.path))
+        return Change(job.path, "put", job.base, digest, entry.size, entry.mtime_us, executable=executable)
 
     def _claim(self, job: Job) -> Prepared:
         """A put by its hash alone: the file as it was read before."""
         entry, digest = self._work.view.entries.get(job.path), self._work.hash_of(job.path)
         if entry is None or digest is None or self._work.fs.stat(job.path) != entry:
             raise LocalChange("it changed while it was synced")
-        return Prepared(job, _put(job, entry, digest), None, entry, self._work.view.at_ns)
+        return Prepared(job, self._put(job, entry, digest), None, entry, self._work.view.at_ns)
 
     # -- sending
 
@@ -230,7 +234,7 @@ class _Sender:
     def _settle_one(self, one: Prepared, result: Result) -> None:
         work, change, action = self._work, one.change, one.job.action
         if result.status in ("stored", "same") and result.version is not None and one.entry is not None:
-            work.same(result.version, one.entry, one.seen_ns)
+            work.same(result.version, one.entry, one.seen_ns, change.executable)
             work.uploaded.add(change.path)
             work.report.trail.append(("sent", change.path))
             work.report.bytes_up += change.size if one.job.body else 0
@@ -282,10 +286,6 @@ class _Sender:
 def _not_through(prepared: Prepared, away: ServerAway) -> str:
     size = f" ({human_size(prepared.change.size)})" if prepared.job.body else ""
     return f"it did not come through whole{size}: {away.message}"
-
-
-def _put(job: Job, entry: Entry, digest: str) -> Change:
-    return Change(job.path, "put", job.base, digest, entry.size, entry.mtime_us)
 
 
 _REASONS = {

@@ -64,13 +64,36 @@ class Work:
     seen: int = 0
     room: Room = field(default_factory=Room)
 
-    def same(self, version: Version, entry: Entry, seen_ns: int) -> None:
-        """Both sides have this version. `seen_ns`: a moment before the file was looked at."""
+    def same(self, version: Version, entry: Entry, seen_ns: int, executable: bool | None = None) -> None:
+        """Both sides have this version. `seen_ns`: a moment before the file was looked at.
+
+        `executable`: as it was sent. Where it was not, the file becomes what the version says, unless somebody changed
+        just that here.
+        """
         assert version.hash is not None, "only a put is the same as a file"
         old = self.index.records.get(version.path)
-        new = Record.of(entry, version.stamp, version.hash, seen_ns)
+        before = old is not None and old.executable
+        if executable is None:
+            executable = before
+            if before or version.executable or version.path in self.view.hashes:
+                entry, executable = self._take_executable(version, entry, before)
+                if executable is None:  # to be found again, and told
+                    seen_ns, executable, self.again = 0, before, True
+        new = Record.of(entry, version.stamp, version.hash, seen_ns)._replace(executable=executable)
         if old is None or old._replace(recorded_ns=seen_ns) != new:
             self.index.put(new)
+
+    def _take_executable(self, version: Version, entry: Entry, before: bool) -> tuple[Entry, bool | None]:
+        """The file's entry then, and whether it may be run; None where somebody changed that here."""
+        here = self.fs.executable(version.path)
+        if here is None:
+            return entry, before
+        if here == version.executable:
+            return entry, here
+        if here != before:
+            return entry, None
+        entry = self.fs.set_executable(version.path, entry, version.executable)
+        return entry, bool(self.fs.executable(version.path))
 
     def gone(self, path: str) -> None:
         """Neither side has a file there."""

@@ -69,6 +69,23 @@ def passwd(
     _report(f"Changed the password of {name}.", password if generate else None)
 
 
+@user.command(cls=ServerCommand, epilog=_example("gobi user rename me anna"))
+@click.argument("old")
+@click.argument("new")
+@env_file_option
+def rename(old: str, new: str, env_file: Path | None) -> None:
+    """Give a person another name. Passwords, devices and vaults stay; what they wrote keeps the old name.
+
+    Each of their machines has to be told: gobi connect DIR URL VAULT --user NEW.
+    """
+    with opened(env_file) as (settings, metadata), telling(settings) as bus:
+        Users(metadata, bus).rename(old, new)
+    click.echo(
+        f"{old} is called {new} now, with the same passwords.\n"
+        f"Next: on each of their machines, gobi connect DIR URL VAULT --user {new}."
+    )
+
+
 @user.command(cls=ServerCommand, epilog=_example("gobi user remove me"))
 @click.argument("name")
 @env_file_option

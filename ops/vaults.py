@@ -71,6 +71,25 @@ def change(name: str, auto_merge: str, env_file: Path | None) -> None:
     click.echo(f"{name}: auto-merge is {auto_merge}.")
 
 
+@vault.command(cls=ServerCommand, epilog=_example("gobi vault rename notes family"))
+@click.argument("old")
+@click.argument("new")
+@env_file_option
+def rename(old: str, new: str, env_file: Path | None) -> None:
+    """Give a vault another name. Its files, history and members stay.
+
+    Each machine that has it has to be told: gobi connect DIR URL NEW --user USER.
+    """
+    with opened(env_file) as (settings, metadata):
+        there = _require(metadata, old)
+        with telling(settings) as bus:
+            Registry(metadata, open_bodies(settings), bus).rename(there, new)
+    click.echo(
+        f"The vault {old} is called {new} now.\n"
+        f"Next: on each machine that has it, gobi connect DIR URL {new} --user USER."
+    )
+
+
 @vault.command(cls=ServerCommand, epilog=_example("gobi vault member notes you --role write"))
 @click.argument("name")
 @click.argument("user")

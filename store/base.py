@@ -192,6 +192,12 @@ class Metadata(Protocol):
         Raises NotFound; LastOwner, where a vault would lose its last.
         """
 
+    def rename_user(self, name: str, new: str) -> None:
+        """The password, devices, open invitations and memberships stay; versions keep the name they were written under.
+
+        Raises NotFound, NameTaken.
+        """
+
     def user(self, name: str) -> User | None: ...
 
     def users(self) -> list[User]:
@@ -231,6 +237,9 @@ class Metadata(Protocol):
 
     def remove_member(self, vault_id: str, user: str) -> None:
         """Raises NotFound, LastOwner."""
+
+    def rename_vault(self, vault_id: str, name: str) -> None:
+        """Everything else stays, its id too. Raises NotFound, NameTaken. May be repeated."""
 
     def set_auto_merge(self, vault_id: str, on: bool) -> None:
         """Raises NotFound. May be repeated."""

@@ -138,6 +138,9 @@ class MongoMetadata:
     def remove_user(self, name: str) -> None:
         self._in_transaction(lambda session: people.remove(self._db, name, session))
 
+    def rename_user(self, name: str, new: str) -> None:
+        self._in_transaction(lambda session: people.rename(self._db, name, new, session))
+
     def user(self, name: str) -> User | None:
         with translated():
             return people.user(self._db, name)
@@ -219,6 +222,17 @@ class MongoMetadata:
             self._set_members(vault, {name: role for name, role in vault.members.items() if name != user}, session)
 
         self._in_transaction(remove)
+
+    def rename_vault(self, vault_id: str, name: str) -> None:
+        def change(session: ClientSession) -> None:
+            there = self._require_vault(vault_id, session)
+            other = self._db["vaults"].find_one({"name": name}, {"_id": 1}, session=session)
+            if other is not None and there.name != name:
+                raise vault_exists(name)
+            setting = {"$set": {"name": name}, "$inc": {"revision": 1}}
+            self._db["vaults"].update_one({"_id": key_of(vault_id)}, setting, session=session)
+
+        self._in_transaction(change)
 
     def set_auto_merge(self, vault_id: str, on: bool) -> None:
         def change(session: ClientSession) -> None:

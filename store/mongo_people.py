@@ -52,6 +52,19 @@ def remove(db: Mongo, name: str, session: ClientSession) -> None:
         raise no_user(name)
 
 
+def rename(db: Mongo, name: str, new: str, session: ClientSession) -> None:
+    document = db["users"].find_one({"_id": name}, session=session)
+    if document is None:
+        raise no_user(name)
+    if user(db, new, session) is not None:
+        raise user_exists(new)
+    db["users"].insert_one(document | {"_id": new}, session=session)
+    db["users"].delete_one({"_id": name}, session=session)
+    change: Document = {"$set": {"members.$.user": new}, "$inc": {"revision": 1}}
+    db["vaults"].update_many({"members.user": name}, change, session=session)
+    db["invitations"].update_many({"user": name}, {"$set": {"user": new}}, session=session)
+
+
 # -- devices
 
 

@@ -32,10 +32,7 @@ class Registry:
 
     def create(self, user: str, name: str) -> tuple[Vault, bool]:
         """The vault, and whether it was made now. Raises NameTaken where it is somebody else's, BadRequest."""
-        if not is_name(name):
-            raise BadRequest(
-                f"{name!r} cannot be a vault's name: use 1 to 64 of a-z, 0-9, '.', '_' and '-', a letter or digit first"
-            )
+        _check_name(name)
         try:
             return self._metadata.create_vault(name, user), True
         except NameTaken:
@@ -70,11 +67,24 @@ class Registry:
         self._metadata.set_auto_merge(vault.id, on)
         return replace(vault, auto_merge=on)
 
+    def rename(self, vault: Vault, name: str) -> None:
+        """Its members' clients have to be told the new name. Raises NotFound, NameTaken, BadRequest."""
+        _check_name(name)
+        self._metadata.rename_vault(vault.id, name)
+        self._bus.publish(PeopleChanged())  # nobody is in one of the old name any more
+
     def remove(self, vault: Vault) -> None:
         """The metadata first: bodies that nothing refers to are garbage, the reverse would be a loss."""
         self._metadata.remove_vault(vault.id)
         self._bus.publish(PeopleChanged())  # nobody is in it any more
         self._offload(self._bodies.remove_vault, vault.id)
+
+
+def _check_name(name: str) -> None:
+    if not is_name(name):
+        raise BadRequest(
+            f"{name!r} cannot be a vault's name: use 1 to 64 of a-z, 0-9, '.', '_' and '-', a letter or digit first"
+        )
 
 
 def _admit(vault: Vault | None, user: str, need: Role) -> Vault:

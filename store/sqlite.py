@@ -193,6 +193,9 @@ class SqliteMetadata:
 
         self._write(remove)
 
+    def rename_user(self, name: str, new: str) -> None:
+        self._write(lambda db: people.rename(db, name, new))
+
     def user(self, name: str) -> User | None:
         return self._read(lambda db: people.user(db, name))
 
@@ -260,6 +263,15 @@ class SqliteMetadata:
             db.execute("DELETE FROM members WHERE vault = ? AND user = ?", (int(vault_id, 16), user))
 
         self._write(remove)
+
+    def rename_vault(self, vault_id: str, name: str) -> None:
+        def change(db: sqlite3.Connection) -> None:
+            there = _require_vault(db, vault_id)
+            if there.name != name and _vaults(db, name=name):
+                raise vault_exists(name)
+            db.execute("UPDATE vaults SET name = ? WHERE key = ?", (name, int(vault_id, 16)))
+
+        self._write(change)
 
     def set_auto_merge(self, vault_id: str, on: bool) -> None:
         def change(db: sqlite3.Connection) -> None:

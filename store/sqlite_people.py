@@ -35,6 +35,15 @@ def remove(db: sqlite3.Connection, name: str) -> None:
         raise no_user(name)
 
 
+def rename(db: sqlite3.Connection, name: str, new: str) -> None:
+    require(db, name)
+    if user(db, new) is not None:
+        raise user_exists(new)
+    db.execute("UPDATE users SET name = ? WHERE name = ?", (new, name))
+    for table in ("members", "invitations"):
+        db.execute(f"UPDATE {table} SET user = ? WHERE user = ?", (new, name))
+
+
 def user(db: sqlite3.Connection, name: str) -> User | None:
     row = db.execute(f"{_USER} WHERE name = ?", (name,)).fetchone()
     return _user_of(row) if row else None

@@ -74,10 +74,7 @@ class Users:
 
     def add(self, name: str, password: str) -> None:
         """Raises NameTaken, BadRequest."""
-        if not is_name(name):
-            raise BadRequest(
-                f"{name!r} cannot be a user's name: use 1 to 64 of a-z, 0-9, '.', '_' and '-', a letter or digit first"
-            )
+        _check_name(name)
         if self._metadata.user(name) is not None:
             raise NameTaken(f"there is a user {name} already: choose another name, or change the password")
         self._metadata.add_user(name, self._hash(password))
@@ -85,6 +82,12 @@ class Users:
     def set_password(self, name: str, password: str, *, revoke_devices: bool = False) -> None:
         """Devices' own passwords stay good, unless `revoke_devices`. Raises NotFound, BadRequest."""
         self._metadata.set_password(name, self._hash(password), revoke_devices=revoke_devices)
+        self._bus.publish(PeopleChanged())
+
+    def rename(self, name: str, new: str) -> None:
+        """Signs in with the same passwords under the new name; sessions end. Raises NotFound, NameTaken, BadRequest."""
+        _check_name(new)
+        self._metadata.rename_user(name, new)
         self._bus.publish(PeopleChanged())
 
     def remove(self, name: str) -> None:
@@ -175,6 +178,13 @@ def _forms(password: str) -> list[str]:
     """What a person who typed this means. One system composes letters (é), another does not; passwords are kept in NFC
     (RFC 8265, section 4.2.2), and those that were set before are as they were given."""
     return list(dict.fromkeys([normalize("NFC", password), password, normalize("NFD", password)]))
+
+
+def _check_name(name: str) -> None:
+    if not is_name(name):
+        raise BadRequest(
+            f"{name!r} cannot be a user's name: use 1 to 64 of a-z, 0-9, '.', '_' and '-', a letter or digit first"
+        )
 
 
 def _bytes(text: str) -> bytes:

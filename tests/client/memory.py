@@ -129,6 +129,12 @@ class MemoryFileSystem:
         file = self.files.get(path)
         return file.entry(path) if file else None
 
+    def executable(self, path: str) -> bool | None:
+        return None
+
+    def set_executable(self, path: str, expected: Entry, on: bool) -> Entry:
+        return expected
+
     def open(self, path: str) -> BinaryIO:
         self.meddle("open", path)
         return BytesIO(self._there(path).data)

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -204,3 +205,34 @@ def test_a_busy_index_is_not_taken_for_a_damaged_one(tmp_path: Path, monkeypatch
         opened(tmp_path)
     other.close()
     assert not (tmp_path / "trash").exists()
+
+
+_FIRST = """
+CREATE TABLE files (
+    path TEXT PRIMARY KEY, stamp INTEGER, hash TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    ctime_ns INTEGER NOT NULL, inode INTEGER NOT NULL, recorded_ns INTEGER NOT NULL, sent TEXT NOT NULL,
+    conflict TEXT
+) WITHOUT ROWID;
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO files VALUES ('run.sh', 1795000000000000, 'aa', 10, 20, 30, 40, 50, '', NULL);
+INSERT INTO files VALUES ('b.md', 0, 'bb', 10, 20, 30, 40, 50, '["cc"]', NULL);
+INSERT INTO meta VALUES ('cursor', 'cursor-1');
+PRAGMA user_version = 1;
+"""
+
+
+def test_an_index_that_the_first_gobi_wrote_is_unsure_of_what_may_be_run(tmp_path: Path) -> None:
+    """It goes on where it was; nobody has looked at that yet, and what is looked at is remembered."""
+    with closing(sqlite3.connect(tmp_path / NAME)) as db:
+        db.executescript(_FIRST)
+    index = opened(tmp_path)
+    assert (set(index.records), index.cursor) == ({"run.sh", "b.md"}, "cursor-1")
+    assert index.unsure == {"run.sh", "b.md"}
+    index.put(index.records["run.sh"]._replace(executable=True))
+    index.save()
+    index.close()
+    again = opened(tmp_path)
+    assert again.unsure == {"b.md"}
+    assert [one.executable for one in (again.records["run.sh"], again.records["b.md"])] == [True, False]
+    assert again.records["b.md"].sent == ("cc",)
+    again.close()

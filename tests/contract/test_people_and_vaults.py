@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -45,6 +46,80 @@ def test_a_password_is_changed_for_those_who_exist(metadata: Metadata) -> None:
     with pytest.raises(NotFound):
         metadata.set_password("nobody", "$new$")
     assert metadata.user("nobody") is None
+
+
+def test_a_renamed_user_keeps_everything_but_the_name(metadata: Metadata, vault: Vault) -> None:
+    """The password, devices, open invitations, and what they are in each vault."""
+    other = metadata.create_vault("other", "you")
+    metadata.set_member(other.id, "me", "read")
+    metadata.add_device("me", "laptop", "l" * 64)
+    metadata.add_invitation("i" * 64, "me", vault.id, 3600)
+    before = metadata.user("me")
+    assert before is not None
+    metadata.rename_user("me", "anna")
+    assert metadata.user("me") is None
+    assert metadata.user("anna") == replace(before, name="anna")
+    assert [one.name for one in metadata.vaults("anna")] == ["notes", "other"]
+    assert metadata.vaults("me") == []
+    after = {one.name: one.members for one in metadata.vaults()}
+    assert after == {"notes": {"anna": "owner"}, "other": {"anna": "read", "you": "owner"}}
+    assert metadata.redeem("i" * 64, "phone", "p" * 64) == ("anna", "notes")
+    metadata.add_user("me", "$new$")
+    assert metadata.vaults("me") == []
+
+
+def test_a_user_gets_no_name_that_is_taken(metadata: Metadata, vault: Vault) -> None:
+    for name in ("you", "me"):
+        with pytest.raises(NameTaken):
+            metadata.rename_user("me", name)
+    with pytest.raises(NotFound):
+        metadata.rename_user("nobody", "anna")
+    assert [user.name for user in metadata.users()] == ["me", "you"]
+    assert members(metadata) == {"me": "owner"}
+
+
+def test_a_renamed_vault_keeps_everything_but_the_name(metadata: Metadata, vault: Vault) -> None:
+    """Also while others write: their commits go into the same vault."""
+    append(metadata, vault.id, ("a", "A"))
+    before = metadata.vault("notes")
+    assert before is not None
+    metadata.rename_vault(vault.id, "family")
+    assert metadata.vault("notes") is None
+    assert metadata.vault("family") == replace(before, name="family")
+    append(metadata, vault.id, ("b", "B"))
+    assert [one.path for one in metadata.changes(vault.id, 0, 10)] == ["a", "b"]
+    metadata.rename_vault(vault.id, "family")
+    another = metadata.create_vault("notes", "you")
+    assert another.id != vault.id
+    with pytest.raises(NameTaken):
+        metadata.rename_vault(vault.id, "notes")
+    with pytest.raises(NotFound):
+        metadata.rename_vault(f"{1:016x}", "lost")
+    assert [one.name for one in metadata.vaults()] == ["family", "notes"]
+
+
+def test_who_writes_meanwhile_is_not_in_the_way_of_a_new_name(
+    metadata: Metadata, backend: Backend, vault: Vault
+) -> None:
+    other, stop, written = backend.open(), threading.Event(), list[str]()
+
+    def write() -> None:
+        while not stop.is_set():
+            written.extend(one.path for one in append(other, vault.id, (f"{len(written)}", "x")))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for number in range(5):
+            metadata.rename_vault(vault.id, f"name-{number}")
+            metadata.rename_user("me" if number == 0 else f"me-{number - 1}", f"me-{number}")
+    finally:
+        stop.set()
+        writer.join()
+    after = metadata.vault("name-4")
+    assert after is not None
+    assert after.members == {"me-4": "owner"}
+    assert [one.path for one in metadata.changes(vault.id, 0, 10_000)] == written
 
 
 def test_a_removed_user_is_out_of_every_vault(metadata: Metadata, vault: Vault) -> None:

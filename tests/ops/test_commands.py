@@ -149,6 +149,28 @@ def test_vaults_are_made_listed_and_removed(offline: GobiServer) -> None:
     assert json.loads(offline.gobi("vault", "list", "--json").stdout) == {"vaults": []}
 
 
+def test_people_and_vaults_get_other_names(server: GobiServer) -> None:
+    """With the same passwords, and beside a running server."""
+    _, password = server.add_user("renamed")
+    assert server.gobi("vault", "create", "drafts", "--owner", "renamed").returncode == 0
+    done = server.gobi("vault", "rename", "drafts", "final")
+    assert (done.returncode, "gobi connect DIR URL final" in done.stdout) == (0, True)
+    done = server.gobi("user", "rename", "renamed", "other")
+    assert (done.returncode, "--user other" in done.stdout) == (0, True)
+    rows = {row["name"]: row for row in json.loads(server.gobi("vault", "list", "--json").stdout)["vaults"]}
+    assert rows["final"]["members"] == {"other": "owner"}
+    assert "drafts" not in rows
+    assert status(server, "other", password) == 200
+    assert status(server, "renamed", password) == 401
+    for command in (
+        ("vault", "rename", "drafts", "x"),
+        ("user", "rename", "renamed", "x"),
+        ("vault", "rename", "final", "X"),
+    ):
+        refused = server.gobi(*command)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+
+
 # -- where and as whom
 
 
