@@ -156,8 +156,9 @@ class Replaced:
 
     def sweep(self) -> None:
         """Looks at what an earlier run left, of which nothing is known but its names."""
-        for name in os.listdir(self.folder):
-            self._kept[name] = Kept.from_name(name)
+        with suppress(FileNotFoundError):
+            for name in os.listdir(self.folders.get(FOLDER)):
+                self._kept[name] = Kept.from_name(name)
         self.look_again()
 
     def _release(self, name: str, kept: Kept) -> None:

@@ -136,10 +136,11 @@ class Staging:
 
     def sweep(self) -> None:
         """Removes what an earlier run left half written."""
-        folder = self.folder
-        for name in os.listdir(folder):
-            with suppress(OSError):
-                os.unlink(name, dir_fd=folder)
+        with suppress(FileNotFoundError):
+            folder = self.folders.get(FOLDER)  # not made for this: there may be no room
+            for name in os.listdir(folder):
+                with suppress(OSError):
+                    os.unlink(name, dir_fd=folder)
 
     def flush(self) -> None:
         """Makes the written files durable, one by one."""

@@ -368,6 +368,17 @@ def test_what_an_earlier_run_left_staged_is_swept(disk: Disk, root: Path) -> Non
     assert left_in_state(root) == []
 
 
+def test_a_full_disk_does_not_keep_gobi_from_tidying_up(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "mkdir", full)
+    disk.sweep()
+    assert disk.release() == ([], False)
+    with pytest.raises(NoRoom):
+        disk.stage([b"x"])
+
+
 def test_many_files_are_flushed_at_once_and_few_one_by_one(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
 
