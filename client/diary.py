@@ -6,12 +6,19 @@ from collections.abc import Callable
 from itertools import groupby
 
 from client.names import printable
-from client.ports import ServerAway, SlowDown
+from client.ports import ServerAway, ServerRefused, SlowDown, StateTrouble
 from client.report import Report
 from client.scan import BUSY
 from client.show import stands
 
 NAMED = 20  # files of one sync that are named one by one
+
+SERVER = "the server is reached again"
+DISK = "the disk can be written to again"
+NO_VAULT = (
+    "the vault is not there (any more), or this user may not see it. If that stays so, ask its owner, or let go of it "
+    "with gobi disconnect"
+)
 
 
 class Diary:
@@ -23,16 +30,17 @@ class Diary:
         self._folder = folder
         self._place = place
         self._begun = False
-        self._away = False
+        self._away = ""  # what is waited for: the server, or the disk
         self._polling = False
         self._live_again = False  # not said yet: first that the server is back
         self._blind = ""
         self._told: dict[str, str] = {}  # path: what was said of it
 
-    def synced(self, report: Report) -> None:
-        if self._away:
-            self._say("back: the server is reached again")
-            self._away = False
+    def synced(self, report: Report, *, well: bool = True) -> None:
+        """`well`: nothing is waited for any more."""
+        if self._away and well:
+            self._say(f"back: {self._away}")
+            self._away = ""
             if self._live_again:
                 self.live()
         for what, rows in groupby(report.trail, key=lambda row: row[0]):
@@ -65,14 +73,25 @@ class Diary:
                     self._told[path] = why
 
     def away(self, error: Exception) -> None:
-        if not self._away:
-            what = "waiting" if isinstance(error, SlowDown) else "offline"
-            why = error.message if isinstance(error, ServerAway) else str(error)
+        match error:
+            case SlowDown():
+                what, why, back = "waiting", error.message, SERVER
+            case ServerAway():
+                what, why, back = "offline", error.message, SERVER
+            case ServerRefused() if error.code == "not-found":
+                what, why, back = "waiting", NO_VAULT, SERVER
+            case StateTrouble():
+                what, why, back = "waiting", error.what, DISK
+            case OSError():
+                what, why, back = "waiting", f"the disk fails ({error.strerror})", DISK
+            case _:
+                what, why, back = "offline", str(error), SERVER
+        if self._away != back:
             self._say(f"{what}: {printable(why)}; nothing is lost, gobi keeps trying")
-        self._away = True
+        self._away = back
 
     def live(self) -> None:
-        self._live_again = self._polling and self._away
+        self._live_again = self._polling and bool(self._away)
         if self._live_again:
             return
         if self._polling:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from client.pause import collector_paused
-from client.ports import Clock, Entry, Stopped
+from client.ports import Clock, Entry, StateTrouble, Stopped
 
 NAME = "index.db"
 START = "0"
@@ -219,7 +219,8 @@ class Index:
                 self._db.executemany("REPLACE INTO meta VALUES (?, ?)", meta.items())
                 self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # a full disk has ended it already
+                    self._db.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
             raise _stopped(self._path, error) from error
@@ -290,7 +291,7 @@ def _is_damage(error: Exception) -> bool:
 def _stopped(path: Path | str, error: Exception) -> Stopped:
     if _is_damage(error):
         return Stopped(f"{path} is damaged ({error}); the next gobi sync builds it anew, and deletes nothing", 1)
-    return Stopped(f"{path} cannot be used ({error}); nothing is lost, correct that and try again", 78)
+    return StateTrouble(f"{path} cannot be used ({error})")
 
 
 def _set_aside(path: Path, clock: Clock) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from client.ports import Stopped
@@ -37,8 +37,9 @@ def locked(state: Path, *, watching: bool = False) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise _holder(descriptor, state.parent) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}{_WATCH if watching else ''}\n".encode(), 0)
+        with suppress(OSError):  # on a full disk nobody can say who holds it, but it is held
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}{_WATCH if watching else ''}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)

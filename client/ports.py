@@ -73,6 +73,17 @@ class Stopped(Exception):
         self.exit_code = exit_code
 
 
+class StateTrouble(Stopped):
+    """gobi's own files cannot be used just now: the disk is full, over its quota, read-only, or fails.
+
+    `what`: without what to do about it, for whoever tries again by itself.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}; nothing is lost, correct that and sync again", 78)
+        self.what = what
+
+
 class LocalChange(Exception):
     """The local file is not what it was when the decision was made: decide again."""
 

@@ -12,12 +12,12 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from client.index import bounded
-from client.ports import Stopped
+from client.ports import StateTrouble, Stopped
 
 DELETE = "delete"
 
@@ -72,7 +72,10 @@ class OperationQueue(Protocol):
 
 
 class FileQueue:
-    """The queue in a file of the folder `state`. Every method raises Stopped where the disk says no."""
+    """The queue in a file of the folder `state`. Every method raises StateTrouble where the disk says no.
+
+    Stopped where that folder is gone.
+    """
 
     def __init__(self, state: Path) -> None:
         self._state = state
@@ -98,10 +101,15 @@ class FileQueue:
             present = self._read()
             cut = b"\n" if present and not present.endswith(b"\n") else b""  # by a power failure
             descriptor = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            with open(descriptor, "ab") as file:
-                file.write(cut + _encoded(operations))
-                file.flush()
+            try:
+                _write_all(descriptor, cut + _encoded(operations))
                 os.fsync(descriptor)
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(descriptor, len(present))  # all of it or nothing, as for a full disk
+                raise
+            finally:
+                os.close(descriptor)
             if not present:
                 os.fsync(folder)
 
@@ -136,10 +144,15 @@ class FileQueue:
                 yield folder
             finally:
                 os.close(folder)
+        except FileNotFoundError as error:
+            raise Stopped(f"{self._state} is not there any more; run gobi connect", 78) from error
         except OSError as error:
-            raise Stopped(
-                f"{self._file} cannot be used ({error.strerror}); nothing is lost, correct that and sync again", 78
-            ) from error
+            raise StateTrouble(f"{self._file} cannot be used ({error.strerror})") from error
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 def _encoded(operations: Sequence[Operation]) -> bytes:

@@ -24,10 +24,10 @@ from client.intervals import Intervals
 from client.live import Live, Lost, Opened, Told, Woken
 from client.mailbox import Mailbox
 from client.mounts import is_below
-from client.patience import Patience
+from client.patience import Patience, time_may_mend
 from client.pending import Pending, Times, Touched
-from client.ports import Clock, ServerAway, ServerRefused
-from client.queue import OperationQueue
+from client.ports import Clock, StateTrouble
+from client.queue import Operation, OperationQueue
 from client.report import Report
 from client.tree import How, News, Tree
 
@@ -68,6 +68,7 @@ class Watch:
         self._times = times or Times()
         self._pending = Pending(moment, self._times)
         self._vanished: dict[str, float] = {}  # files that are missing, and when that is a delete
+        self._unwritten: list[Operation] = []  # deletes that the disk has no room for
         self._hearing = Hearing(index, moment, self._intervals)
         self._patience = Patience(moment, self._intervals)  # with a server that is away
         self._rescan_at = self._check_at = moment()
@@ -123,7 +124,7 @@ class Watch:
     def _begin(self) -> None:
         """Begins the next sync, if there is something to sync and nothing in the way."""
         now = self._moment()
-        if self.busy or not self._patience.over:
+        if self.busy or not self._patience.over or not self._write_down():
             return
         told_at = self._hearing.due_at()
         if self._tree.lost or now >= self._rescan_at:
@@ -170,6 +171,7 @@ class Watch:
         now = self._moment()
         for news in self._tree.news():
             self._note(news, now)
+            self._patience.sooner()
         gone = [path for path, due in self._vanished.items() if due <= now]
         if gone and self._rules_are_read:
             self._remember_deletes(gone)
@@ -232,7 +234,22 @@ class Watch:
             ):
                 gone.append(path)
         if gone:
-            self._queue.append(deletes_of(gone, self._index.records, self._queue.load()[0], self._clock, BY_WATCH))
+            try:
+                waiting = self._queue.load()[0]
+            except StateTrouble:
+                waiting = []  # it is noticed when they are to be written down
+            self._unwritten += deletes_of(gone, self._index.records, waiting, self._clock, BY_WATCH)
+            self._write_down()
+
+    def _write_down(self) -> bool:
+        """Whether all deletes are in the queue now; until then nothing else may happen."""
+        try:
+            self._queue.append(self._unwritten)
+        except StateTrouble as error:
+            self._wait_for(error)
+            return False
+        self._unwritten = []
+        return True
 
     def _exists(self, path: str) -> bool:
         return os.path.lexists(os.path.join(self._root, path))
@@ -261,8 +278,10 @@ class Watch:
     def _finish(self, outcome: Outcome[Report]) -> None:
         touched, self._errand = self._errand or Touched(), None
         if outcome.value is not None:
-            self._diary.synced(outcome.value)
-            self._patience.went_well()
+            well = self._write_down()
+            self._diary.synced(outcome.value, well=well)
+            if well:
+                self._patience.went_well()
             if outcome.value.waiting or outcome.value.held:
                 self._hearing.ask_in(self._intervals.again)
             if outcome.value.rules_unsettled:
@@ -278,12 +297,15 @@ class Watch:
         if isinstance(error, MassDelete):
             forget_seen_deletes(self._queue)
             raise error
-        if not _is_away(error):
+        if not time_may_mend(error):
             raise error
-        self._diary.away(error)
+        self._wait_for(error)
         self._pending.again(touched)
         self._hearing.ask()
         self._rescan_at = self._rescan_at if self._begun else self._moment()
+
+    def _wait_for(self, error: Exception) -> None:
+        self._diary.away(error)
         self._patience.failed(getattr(error, "retry_after", None) or 0.0)
 
     def _say_farewell(self) -> None:
@@ -296,10 +318,3 @@ class Watch:
         if self._rules_are_read:
             self._remember_deletes(list(self._vanished))
         self._diary.stopped()
-
-
-def _is_away(error: Exception) -> bool:
-    """Whether time may mend it: also a server with a fault, or a proxy that answers in its place."""
-    if isinstance(error, ServerRefused):
-        return error.status >= 500 or error.code.startswith("http-")
-    return isinstance(error, ServerAway)

@@ -24,6 +24,7 @@ log = logging.getLogger("gobi.auth")
 
 # And the page's own files. /metrics and invitations have rules of their own.
 OPEN = ("/healthz", "/", "/metrics", "/openapi.json", invitations.REDEEM)
+EMPTY_S = 5  # after which to ask a server again that has no users
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -97,10 +98,17 @@ class Gate:
         guessed = False
         try:
             who = self._users.authenticate(name, password)
-            guessed = who is None
+            guessed = who is None and not self._users.nobody
         finally:
             if not guessed:
                 self._throttle.give_back(address, name)
+        if who is None and self._users.nobody:  # clients are to wait, for their server's disk may come
+            raise Problem(
+                "store-unavailable",
+                "there are no users on this server yet. If there were, its data is not where it looks for it; if it is "
+                "new, run gobi user add on it",
+                headers={"Retry-After": str(EMPTY_S)},
+            )
         if who is None:
             log.warning("wrong password for %r from %s", name[:64], address)
             raise _unauthorized(req, "there is no such user, or the password is wrong")

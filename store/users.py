@@ -70,6 +70,7 @@ class Users:
         # Goes up with whatever may have made a password wrong: what was verified before that is verified again.
         self._generation = 0
         self._nobody: str | None = None
+        self._somebody = False
         self._bus.subscribe(self._hear)
 
     def add(self, name: str, password: str) -> None:
@@ -95,6 +96,12 @@ class Users:
         self._metadata.remove_user(name)
         self._bus.publish(PeopleChanged())
 
+    @property
+    def nobody(self) -> bool:
+        """Whether there are no people at all: a server that is new, or stands on an empty disk."""
+        self._somebody = self._somebody or bool(self._metadata.users())
+        return not self._somebody
+
     def names(self) -> list[str]:
         return [user.name for user in self._metadata.users()]
 
@@ -114,6 +121,7 @@ class Users:
         user = self._metadata.user(name)
         who = self._recognise(user, password, nobodys)
         if who is not None:
+            self._somebody = True
             self._remember(fingerprint, who, generation)
         else:
             self._verified.pop(fingerprint, None)

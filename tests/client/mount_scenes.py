@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+from client.live import Woken
 from tests.client.direct import Server
 from tests.client.test_watch import HARDLY, Client, watching
 from tests.services import wait_until
@@ -137,6 +139,33 @@ def the_whole_folder_is_unmounted(scene: Scene) -> None:
     assert scene.has_photos()
 
 
+def the_disk_is_full(scene: Scene) -> None:
+    run("mount", "-t", "tmpfs", "-o", "size=4m", "none", str(scene.root))
+    scene.photos.mkdir()
+    (scene.root / ".gobi").mkdir()
+    with watching(scene.client()) as client:
+        scene.fill()
+        wait_until(lambda: scene.has_photos() and not client.watch.busy, "the photos")
+        filler = scene.root / "filler.tmp"
+        (scene.root / ".gobiignore").write_text("*.tmp\n")
+        wait_until(lambda: ".gobiignore" in scene.vault.files() and not client.watch.busy, "the patterns")
+        with filler.open("wb", buffering=0) as file, suppress(OSError):
+            while file.write(bytes(4096)):
+                pass
+        scene.vault.put("photos/0.jpg", b"edited elsewhere")
+        (scene.root / "photos/1.jpg").unlink()
+        (scene.root / "empty.md").touch()
+        wait_until(client_said(client, "waiting: "), "it to say so")
+        assert client.error is None
+        filler.unlink()
+        wait_until(client_said(client, "back: the disk"), "it to go on")
+        wait_until(lambda: "photos/1.jpg" not in scene.vault.files(), "the delete")
+        wait_until(lambda: "empty.md" in scene.vault.files(), "the new file")
+        client.hear(Woken())
+        wait_until(lambda: (scene.photos / "0.jpg").read_text() == "edited elsewhere", "what others did")
+    assert sum("waiting: " in line for line in scene.said) == 1, scene.said
+
+
 def client_said(client: Client, text: str) -> Callable[[], bool]:
     return lambda: any(text in line for line in list(client.said))
 
@@ -149,6 +178,7 @@ SCENES: dict[str, Callable[[Scene], None]] = {
         unmounted_between_two_syncs,
         another_disk_over_the_files,
         the_whole_folder_is_unmounted,
+        the_disk_is_full,
     )
 }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
@@ -17,8 +19,8 @@ from client.engine import Engine
 from client.index import Index
 from client.intervals import Intervals
 from client.live import Live, Told, Woken
-from client.ports import ServerAway, ServerRefused, Stopped
-from client.queue import FileQueue
+from client.ports import ServerAway, ServerRefused, StateTrouble, Stopped
+from client.queue import FileQueue, Operation
 from client.tree import Tree
 from client.watch import Watch
 from client.witness import Witness
@@ -141,8 +143,16 @@ def test_a_queue_of_events_that_ran_over_is_made_up_for_at_once(root: Path, vaul
         wait_until(lambda: set(vault.files()) == {"far/a.md", "b.md"}, "both files")
 
 
-@pytest.mark.parametrize("trouble", [ServerAway("out of reach"), ServerRefused(500, "internal", "a fault")])
-def test_what_time_may_mend_is_waited_for(root: Path, vault: Server, trouble: Exception) -> None:
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        (ServerAway("out of reach"), "offline"),
+        (ServerRefused(500, "internal", "a fault"), "offline"),
+        (ServerRefused(404, "not-found", "no such vault"), "waiting: the vault is not there"),
+        (OSError(errno.EIO, "Input/output error"), "waiting: the disk fails"),
+    ],
+)
+def test_what_time_may_mend_is_waited_for(root: Path, vault: Server, trouble: Exception, said: str) -> None:
     with watching(Client(root, vault, HARDLY)) as client:
         wait_until(client.has_said("watching"), "the first sync")
 
@@ -151,23 +161,59 @@ def test_what_time_may_mend_is_waited_for(root: Path, vault: Server, trouble: Ex
 
         client.transport.meddle = fail
         (root / "a.md").write_text("a")
-        wait_until(client.has_said("offline"), "the trouble to be noticed")
+        wait_until(client.has_said(said), "the trouble to be noticed")
         client.transport.meddle = lambda method, when: None
-        wait_until(client.has_said("back"), "the trouble to be over")
+        wait_until(client.has_said("back: "), "the trouble to be over")
         assert vault.files() == {"a.md": b"a"}
-        assert sum("offline" in line for line in client.said) == 1
+        assert sum(said in line for line in client.said) == 1
 
 
-def test_a_vault_that_is_not_there_any_more_is_not_waited_for(root: Path, vault: Server) -> None:
+@pytest.mark.parametrize("refusal", [(401, "unauthorized"), (403, "forbidden")])
+def test_a_password_that_is_not_accepted_any_more_is_not_waited_for(
+    root: Path, vault: Server, refusal: tuple[int, str]
+) -> None:
     with watching(Client(root, vault, HARDLY)) as client:
         wait_until(client.has_said("watching"), "the first sync")
 
-        def gone(method: str, when: str) -> None:
-            raise ServerRefused(404, "not-found", "no such vault")
+        def refuse(method: str, when: str) -> None:
+            if method != "push":
+                raise ServerRefused(*refusal, "no")
 
-        client.transport.meddle = gone
-        (root / "a.md").write_text("a")
+        client.transport.meddle = refuse
+        client.hear(Woken())
         wait_until(lambda: client.error is not None, "it to stop")
+
+
+class Narrow(FileQueue):
+    """On a disk that fails."""
+
+    trouble: int | None = None
+
+    def append(self, operations: Sequence[Operation]) -> None:
+        if self.trouble is not None and operations:
+            raise StateTrouble(os.strerror(self.trouble))
+        super().append(operations)
+
+
+@pytest.mark.parametrize("trouble", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
+def test_a_delete_that_the_disk_has_no_room_for_is_remembered_until_it_has(
+    root: Path, vault: Server, trouble: int
+) -> None:
+    client = Client(root, vault, HARDLY)
+    queue = Narrow(root / ".gobi")
+    client.watch._queue = queue
+    with watching(client):
+        (root / "a.md").write_text("a")
+        wait_until(lambda: "a.md" in vault.files() and not client.watch.busy, "the file")
+        queue.trouble = trouble
+        (root / "a.md").unlink()
+        (root / "b.md").write_text("b")
+        wait_until(client.has_said(f"waiting: {os.strerror(trouble)}"), "it to say so")
+        assert "a.md" in vault.files()
+        queue.trouble = None
+        wait_until(lambda: set(vault.files()) == {"b.md"}, "both")
+        wait_until(client.has_said("back: the disk"), "it to say that all is well")
+    assert sum("waiting" in line for line in client.said) == 1
 
 
 def test_what_vanished_before_it_began_comes_back(root: Path, vault: Server) -> None:

@@ -371,6 +371,24 @@ def test_a_server_that_restarts_is_found_again(own_house: House) -> None:
             wait_for(desktop, "other.md", f"after {number}")
 
 
+def test_a_server_that_stands_on_an_empty_disk_for_a_moment_is_waited_for(own_house: House) -> None:
+    laptop, server = own_house.machine("laptop"), own_house.server
+    with Watching(laptop) as watching:
+        laptop.write("note.md", "before")
+        wait_until(lambda: own_house.live() == {"note.md"}, "the note")
+        server.stop()
+        aside = server.data_dir.rename(server.data_dir.with_name("not mounted"))
+        server.start()
+        laptop.write("note.md", "meanwhile")
+        watching.wait_for("there are no users on this server")
+        server.stop()
+        shutil.rmtree(server.data_dir)
+        aside.rename(server.data_dir)
+        server.start()
+        watching.wait_for("back: ")
+        wait_until(lambda: own_house.contents("note.md") == [b"meanwhile", b"before"], "the edit")
+
+
 def test_a_network_without_live_sockets_only_costs_time(house: House, laptop: Machine) -> None:
     with Deaf(laptop.server.address[1]) as network:
         desktop = house.machine("desktop", url=network.url)

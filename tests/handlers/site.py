@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -96,17 +96,17 @@ class Person:
 
 
 class Site:
-    """A server with the users `me` and `you`, and the vault `notes` that is mine."""
+    """A server with the users `me` and `you`, or no `users`, and the vault `notes` that is mine."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(self, folder: Path, *, users: Sequence[str] = ("me", "you"), **settings: Any) -> None:
         self.settings = Settings(data_dir=folder, **settings)
         self.metadata = Failing(SqliteMetadata(folder / "metadata.db"))
         self.bodies = Failing(DiskBodies(folder / "bodies"))
         self.clock = Clock()
         self.application = create_app(self.settings, metadata=self.metadata, bodies=self.bodies, clock=self.clock)
-        for name in ("me", "you"):
+        for name in users:
             self.metadata.add_user(name, HASH)
-        self.vault_id = self.metadata.create_vault("notes", "me").id
+        self.vault_id = self.metadata.create_vault("notes", "me").id if users else ""
         self.me = Person(self, "me")
 
     def person(self, name: str | None) -> Person:

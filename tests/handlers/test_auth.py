@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +49,16 @@ def test_the_right_password_lets_in(site: Site, header: str) -> None:
 def test_anything_else_is_unauthorized(site: Site, header: str) -> None:
     answer = site.person(None).get("/v1/vaults", Authorization=header)
     refused(answer, 401, "unauthorized")
+
+
+def test_a_server_without_any_users_asks_for_patience(tmp_path: Path) -> None:
+    """It may stand on an empty disk, whose files come: nobody is to take that for a wrong password."""
+    empty = Site(tmp_path, users=())
+    answer = empty.person(None).get("/v1/vaults", Authorization=GOOD)
+    assert "no users" in refused(answer, 503, "store-unavailable")["detail"]
+    assert int(answer.headers["Retry-After"]) > 0
+    empty.metadata.add_user("you", HASH)
+    refused(empty.person(None).get("/v1/vaults", Authorization=GOOD), 401, "unauthorized")
 
 
 def test_a_password_may_hold_colons_and_any_letters(site: Site) -> None:
