@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-SPECIAL = re.compile(rb"[*?[\\]")
-
 _SLASH = ord("/")
 _IN_PART = b"[^/]"
 _FOLDERS = b"(?:[^/]*/)*?"

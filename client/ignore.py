@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 from typing import Protocol
 
-from client.glob import SPECIAL, NeverMatches, compiled
 from client.ports import Stopped
 from sync.paths import ancestors
 
@@ -25,6 +24,7 @@ MAX_LINE = 4096  # bytes; no path is as long
 BUILT_IN = ".git"
 STAGING = ".gobi-staging"  # gobi's own, on other disks in the folder: no pattern takes that in
 
+_SPECIAL = re.compile(rb"[*?[\\]")
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -113,20 +113,22 @@ class _Table:
         self._any_ending: tuple[str, ...] = ()
         self._paths: dict[str, int] = {}
         self._globs: list[_Glob] = []  # the last one first
+        self._plain = True  # nothing but names
 
     def add(self, pattern: bytes, number: int) -> None:
         whole_path = b"/" in pattern
         pattern = pattern[1:] if pattern.startswith(b"/") else pattern
-        special = SPECIAL.search(pattern)
+        special = _SPECIAL.search(pattern)
         if special is None:
             (self._paths if whole_path else self._names)[pattern.decode()] = number
-        elif not whole_path and pattern.startswith(b"*") and SPECIAL.search(pattern, 1) is None:
+        elif not whole_path and pattern.startswith(b"*") and _SPECIAL.search(pattern, 1) is None:
             self._endings[pattern[1:].decode()] = number
         else:
             self._globs.append(_Glob(number, pattern, special.start(), whole_path))
 
     def complete(self) -> None:
         """To be called after the last `add`."""
+        self._plain = not (self._endings or self._paths or self._globs)
         self._any_ending = tuple(self._endings)
         self._globs.reverse()
 
@@ -134,6 +136,8 @@ class _Table:
         """The number of the last pattern that matches, 0 for none."""
         name = path[path.rfind("/") + 1 :]
         number = self._names.get(name, 0)
+        if self._plain:
+            return number
         if self._any_ending and name.endswith(self._any_ending):
             for ending, its_number in self._endings.items():
                 if its_number > number and name.endswith(ending):
@@ -167,6 +171,8 @@ class _Glob:
         if self._never or not path.startswith(self._prefix):
             return False
         if self._compiled is None:
+            from client.glob import NeverMatches, compiled  # late: most patterns are plain names
+
             try:
                 self._compiled = compiled(self._pattern, whole_path=self._whole_path)
             except NeverMatches:

@@ -6,7 +6,6 @@ import errno
 import fcntl
 import hashlib
 import os
-import signal
 import stat
 from collections.abc import Callable, Iterable
 from functools import cached_property
@@ -246,6 +245,8 @@ def is_being_written(descriptor: int) -> bool:
 
     A lease for reading is only given on a file that nobody writes to; it is handed back at once.
     """
+    import signal  # late: most folders have no such file
+
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)  # who opens it meanwhile shall not end us with a SIGIO
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)

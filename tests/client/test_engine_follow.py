@@ -504,3 +504,20 @@ def test_a_file_that_changes_all_the_time_is_sent_in_the_end(watcher: Watcher, v
     watcher.machine.fs.digest = restless  # type: ignore[method-assign, assignment]
     watcher.follow("note.md")
     assert vault.files()["note.md"] == b"two"
+
+
+def test_patterns_that_are_heard_of_hold_before_anything_is_sent(watcher: Watcher, vault: Server) -> None:
+    heard = watcher.told(vault.put(".gobiignore", b"private/\n"))
+    watcher.machine.write("private/diary.md", "dear diary")
+    watcher.machine.write("public.md", "hello")
+    watcher.follow("private/diary.md", "public.md", heard=[heard])
+    assert set(vault.files()) == {"note.md", "other.md", ".gobiignore", "public.md"}
+
+
+def test_what_patterns_that_are_heard_of_let_in_is_sent(watcher: Watcher, vault: Server) -> None:
+    watcher.machine.write(".gobiignore", "private/\n")
+    watcher.machine.write("private/diary.md", "dear diary")
+    watcher.follow(".gobiignore")
+    assert "private/diary.md" not in vault.files()
+    watcher.follow(heard=[watcher.told(vault.put(".gobiignore", b"*.tmp\n"))])
+    assert "private/diary.md" in vault.files()
