@@ -23,9 +23,9 @@ def remove(fs: FileSystem, index: Index, queue: OperationQueue, clock: Clock, na
     """
     entries = {entry.path: entry for entry in fs.scan()[0]}
     names, removal = list(names), Removal()
-    if IGNORE_FILE in names and IGNORE_FILE not in index.records and fs.patterns.kept is not None:
+    if IGNORE_FILE in names and fs.patterns.kept is not None and _is_nobodys_but_ours(fs, index):
         fs.forget_rules()  # no server will say that it is gone
-        if IGNORE_FILE not in entries:
+        if fs.stat(IGNORE_FILE) is None:
             names.remove(IGNORE_FILE)
             removal.removed.append(IGNORE_FILE)
     paths = sorted({path for name in names for path in _meant(name, entries, index.records)})
@@ -47,6 +47,11 @@ def remove(fs: FileSystem, index: Index, queue: OperationQueue, clock: Clock, na
         raise Stopped(f"the files are gone, but the disk may forget that at a power cut: {error}") from error
     removal.notes, _ = fs.release()
     return removal
+
+
+def _is_nobodys_but_ours(fs: FileSystem, index: Index) -> bool:
+    """Whether no server takes part in what becomes of `.gobiignore`: it never had it, or it leaves itself out."""
+    return IGNORE_FILE not in index.records or fs.ignored(IGNORE_FILE)
 
 
 def _meant(name: str, entries: dict[str, Entry], records: dict[str, Record]) -> list[str]:

@@ -12,7 +12,7 @@ from client.queue import Operation
 from client.scan import BUSY, CHANGING, View
 
 GONE = (
-    "is gone, and the server does not have it; what it left out stays out. Write it anew, or let go of its patterns "
+    "is gone, and does not come from the server; what it left out stays out. Write it anew, or let go of its patterns "
     f"with gobi rm DIR {IGNORE_FILE}"
 )
 
@@ -49,7 +49,7 @@ def _rules_are_lost(view: View, records: Mapping[str, Record], queue: Collection
     patterns = fs.patterns
     if patterns.kept is None or patterns.problems or IGNORE_FILE in view.entries:
         return False
-    if IGNORE_FILE in records or view.why_unknown(IGNORE_FILE) is not None:
+    if view.why_unknown(IGNORE_FILE) is not None or (IGNORE_FILE in records and not fs.ignored(IGNORE_FILE)):
         return False
     if any(one.path == IGNORE_FILE for one in queue):
         return False

@@ -97,6 +97,22 @@ def test_a_list_that_no_server_has_holds_until_somebody_lets_go_of_it(laptop: Ma
     assert vault.files().keys() == {SECRET}
 
 
+def test_a_list_that_leaves_itself_out_holds_when_it_vanishes(laptop: Machine, vault: Server) -> None:
+    """As `*` does, in git too. Then it is one machine's own."""
+    laptop.write(RULES, "*\n!*/\n!*.md\n")
+    laptop.write("note.md", "note")
+    laptop.write("sub/note.md", "note")
+    laptop.write(SECRET, "top secret")
+    laptop.sync()
+    laptop.delete(RULES)
+    report = laptop.sync()
+    assert vault.files().keys() == {"note.md", "sub/note.md"}
+    assert [path for path, _ in report.refused] == [RULES]
+    laptop.rm(RULES)
+    laptop.sync()
+    assert SECRET in vault.files()
+
+
 def test_a_new_machine_gets_the_list_before_it_sends_anything(
     careful: Machine, machine: Callable[[str], Machine], vault: Server
 ) -> None:
@@ -347,4 +363,23 @@ def test_what_was_synced_of_git_before_is_deleted_nowhere(
     careful.sync(propagate_deletes=True)
     desktop.sync()
     assert "repo/.git/config" in vault.files()
+    assert "repo/.git/config" in desktop.files()
+
+
+def test_a_folder_that_an_earlier_gobi_synced_with_gits_own_files_loses_none(
+    vault: Server, machine: Callable[[str], Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    laptop, desktop = machine("laptop"), machine("desktop")
+    with monkeypatch.context() as earlier:
+        earlier.setattr("client.ignore.BUILT_IN", "nothing")
+        laptop.write("repo/.git/config", "[core]")
+        laptop.write("repo/main.py", "print()")
+        laptop.sync()
+        desktop.sync()
+    laptop.delete("repo/.git/config")  # by git, which knows no more than that it is its own
+    for one in (laptop, desktop, laptop):
+        report = one.sync(propagate_deletes=True)
+        assert (report.deleted_here, report.deleted_there, report.downloaded) == (0, 0, 0)
+        assert report.exit_code == 0
+    assert vault.files().keys() == {"repo/.git/config", "repo/main.py"}
     assert "repo/.git/config" in desktop.files()
