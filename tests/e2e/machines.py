@@ -46,6 +46,7 @@ class Machine:
     url: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     encoding: str = "utf-8"  # of its terminal
+    within: tuple[str, ...] = ()  # a command that runs another one somewhere
 
     def __post_init__(self) -> None:
         self.folder = self.root / self.name
@@ -69,7 +70,7 @@ class Machine:
         """Starts a command and leaves it running."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("GOBI_", "XDG_"))}
         return spawn(
-            [GOBI, *arguments],
+            [*self.within, GOBI, *arguments],
             signal.SIGKILL,
             env={**kept, "HOME": str(self.home), **self.environment},
             cwd=self.home,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import tempfile
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,11 +15,12 @@ from hypothesis import HealthCheck, given, settings
 
 from client.names import printable
 from sync.paths import ancestors
-from tests.e2e.machines import House
+from tests.e2e.machines import House, Machine
 from tests.e2e.watching import Watching
 from tests.property.random_folders import Node, contents, make, remove, trees
 from tests.server import GobiServer
 from tests.services import wait_until
+from tests.spawn import spawn
 
 QUICK = settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), report_multiple_bugs=False)
 LONG = settings(QUICK, max_examples=100)
@@ -68,6 +72,68 @@ def test_real_machines_agree_on_any_folder_or_name_what_is_left_out(
     shared_server: GobiServer, tree: list[Node]
 ) -> None:
     check_tree(shared_server, tree)
+
+
+@pytest.fixture(scope="module")
+def namespace() -> Iterator[int]:
+    """A process in a mount namespace of its own."""
+    command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", "echo ready && exec sleep infinity"]
+    with spawn(command, signal.SIGKILL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        if process.stdout.readline() != "ready\n":
+            pytest.skip(
+                f"nothing can be mounted here, so no disks in folders are tried: {process.stderr.read().strip()}"
+            )
+        yield process.pid
+        process.kill()
+
+
+@QUICK
+@given(tree=trees)
+def test_folders_with_disks_in_them_are_synced_or_named(
+    shared_server: GobiServer, namespace: int, tree: list[Node]
+) -> None:
+    """A memory disk, and a folder of the same disk that is mounted once more."""
+    root = Path(tempfile.mkdtemp())
+    within = ("nsenter", "--mount", "--target", str(namespace))
+    disks = {"disk": ["-t", "tmpfs", "none"], "bound": ["--bind", str(root / "elsewhere")]}
+    try:
+        house = House([shared_server], f"disks-{next(_numbers)}", root)
+        laptop, phone = house.machine("laptop", connect=False), house.machine("phone")
+        laptop.within = within
+        laptop.connect()
+        (root / "elsewhere").mkdir()
+        for name, options in disks.items():
+            (laptop.folder / name).mkdir()
+            subprocess.run([*within, "mount", *options, laptop.folder / name], check=True)
+        check_disks(house, laptop, phone, Path(f"/proc/{namespace}/root{laptop.folder}"), tree)
+    finally:
+        for name in disks:
+            subprocess.run([*within, "umount", root / "laptop" / name], check=False)
+        remove(root)
+
+
+def check_disks(house: House, laptop: Machine, phone: Machine, inside: Path, tree: list[Node]) -> None:
+    """`inside`: the laptop's folder as its processes see it."""
+    plain = [inside / name / "plain.md" for name in ("disk", "bound")]
+    for file in plain:
+        make(file.parent, tree)
+        file.write_text("plain")
+    laptop.sync(code=None)
+    phone.sync(code=None)
+    for file in plain:
+        phone.write(str(file.relative_to(inside)), "edited elsewhere")
+    phone.sync(code=None)
+    laptop.sync(code=None)
+    there, here = set(house.live()), contents(inside)
+    assert {"disk/plain.md", "bound/plain.md"} <= there <= set(here)
+    assert there <= set(contents(phone.folder))
+    assert [file.read_text() for file in plain] == ["edited elsewhere"] * 2
+    names = named(laptop.status())
+    for path, digest in here.items():
+        if digest is None or path not in there:
+            assert is_named(path, names), f"{path!r} is left out silently"
 
 
 @pytest.mark.soak
