@@ -44,6 +44,7 @@ def check_tree(server: GobiServer, tree: list[Node]) -> None:
             done = machine.sync("--json", code=None)
             assert done.code in (0, 1), done.err
             status = machine.gobi("status", str(machine.folder), "--json", code=None)
+            assert status.code == done.code
             assert done.json["in_step"] == status.json["in_step"]
             assert all(done.json[what] == 0 for what in ("uploaded", "downloaded", "deleted_here", "deleted_there"))
             assert there <= set(contents(machine.folder))
