@@ -126,7 +126,9 @@ class Places:
     def _make(self, folder: str) -> Place | None:
         """None where gobi may not write."""
         try:
-            self._list([*self._listed(), folder])
+            listed = self._listed()
+            if folder not in listed:
+                self._list([*listed, folder])
             with suppress(FileExistsError):
                 os.mkdir(STAGING, 0o700, dir_fd=self._folders.get(folder))
             return self._open(folder)
@@ -139,12 +141,13 @@ class Places:
         return place
 
     def _remove(self, folder: str, place: Place) -> None:
-        for name in (IN, OUT):
+        for folders in place.folders:
+            folders.clear()
+        for name in (OUT, IN):  # something may be held in the first
             with suppress(FileNotFoundError):
                 os.rmdir(name, dir_fd=place.base)
         os.rmdir(STAGING, dir_fd=self._folders.get(folder))
         for folders in place.folders:
-            folders.clear()
             folders.flushed()
         os.close(place.base)
         del self._elsewhere[folder]

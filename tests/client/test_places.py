@@ -164,6 +164,7 @@ def test_what_a_program_still_writes_there_is_kept(disk: Disk, root: Path) -> No
     with open(root / "photos/log", "ab", buffering=0) as program:
         receive(disk, "photos/log", b"from elsewhere")
         assert disk.release()[1]
+        receive(disk, "photos/1.jpg", b"while that is held")
         program.write(b"line 2, ")
         assert disk.release()[1]
         program.write(b"line 3")
