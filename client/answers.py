@@ -5,7 +5,6 @@ from __future__ import annotations
 from http.client import HTTPResponse
 
 from client.ports import ServerRefused
-from client.progress import human_size
 
 TOO_LARGE = 413
 
@@ -36,6 +35,8 @@ def is_not_gobis(refused: ServerRefused) -> bool:
 
 
 def _too_large(url: str, response: HTTPResponse, sent: int) -> str:
+    from client.progress import human_size
+
     name = server_name(response)
     who = f"the proxy {name} in front of {url}" if name else f"something between this machine and {url}"
     size = f" of {human_size(sent)}" if sent else " of this size"

@@ -82,6 +82,20 @@ def _present(folder: Path) -> Config | None:
         return None
 
 
+def check_unmoved(folder: Path, wanted: Config) -> None:
+    """Raises Stopped where the folder is connected elsewhere.
+
+    For an invitation: whether the same vault is there could only be asked once it is used up.
+    """
+    present = _present(folder)
+    if present is not None and (present.url, present.vault) != (wanted.url, wanted.vault):
+        raise Stopped(
+            f"{shown(folder)} is connected to {present.vault} on {present.url}; where that has another address now, "
+            f"connect with --user instead of an invitation; else run {command('disconnect', folder)} first",
+            USAGE,
+        )
+
+
 def bind(
     folder: Path, wanted: Config, password: str, *, create: bool, authority: str | None = None
 ) -> tuple[Config, Json]:

@@ -169,7 +169,8 @@ class Connection:
         try:
             return self._once(method, target, body, headers)
         except TimeoutError as error:
-            raise self._way.unreachable(error) from error
+            # Without an errno nothing was heard for long; with one, what was sent went nowhere.
+            raise self._way.unreachable(error, on_the_way=error.errno is not None) from error
         except (OSError, HTTPException) as error:
             # A server closes idle connections whenever it likes: no answer on an old one means "connect again".
             if not reused:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from client import config as configuration
-from client.binding import USAGE, bind, check_words
+from client.binding import USAGE, bind, check_unmoved, check_words
 from client.config import CONFIG, Config
 from client.ports import ServerRefused, Stopped
 from sync.invitation import RANDOM_BYTES, BadCode, device_password, read_code
@@ -26,6 +26,7 @@ def join(
     except BadCode as error:
         raise Stopped(str(error), USAGE) from None
     wanted = check_words(folder, code.url, code.vault, None, device or code.device, insecure)
+    check_unmoved(folder, wanted)
     password = configuration.invented_password(code.secret, lambda: device_password(os.urandom(RANDOM_BYTES)))
     wanted = wanted._replace(user=_redeem(wanted, code.secret, password, authority))
     bound = bind(folder, wanted, password, create=False, authority=authority)

@@ -13,7 +13,6 @@ from client.delivery import Delivery, Outcome
 from client.index import Record
 from client.jobs import Job, in_order, jobs_of
 from client.ports import SMALL, Blocked, Entry, LocalChange, Pushed, Result, ServerAway, ServerRefused
-from client.progress import human_size
 from client.work import Work
 from sync.model import Action, Change, Version
 
@@ -284,6 +283,8 @@ class _Sender:
 
 
 def _not_through(prepared: Prepared, away: ServerAway) -> str:
+    from client.progress import human_size
+
     size = f" ({human_size(prepared.change.size)})" if prepared.job.body else ""
     return f"it did not come through whole{size}: {away.message}"
 

@@ -107,7 +107,7 @@ class Way:
 
             return ServerAway(untrusted(self.url, error))
         through = "" if self._proxy is None else f" through {self._proxy}"
-        if isinstance(error, TimeoutError):
+        if isinstance(error, TimeoutError) and not on_the_way:
             return ServerAway(f"{self.url}{through} does not answer", then="nothing is lost, try again later")
         reason = getattr(error, "strerror", None) or "the connection was cut"
         then = "nothing is lost, try again when the server runs"

@@ -17,10 +17,16 @@ Rule = Callable[[str, str, int], int | None]
 
 
 class ReverseProxy:
-    """Passes requests on to the server at `address` unless `rule` says no. Use as a context manager."""
+    """Passes requests on to the server at `address` unless `rule` says no. Use as a context manager.
 
-    def __init__(self, address: tuple[str, int], rule: Rule = lambda method, target, size: None) -> None:
+    `below`: the path that the server has here, and does not know of.
+    """
+
+    def __init__(
+        self, address: tuple[str, int], rule: Rule = lambda method, target, size: None, *, below: str = ""
+    ) -> None:
         self.refused: list[tuple[str, int]] = []
+        self.below = below
         self.rule = rule
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self, address))
         self._server.daemon_threads = True
@@ -90,7 +96,7 @@ def _handler(proxy: ReverseProxy, address: tuple[str, int]) -> type[BaseHTTPRequ
             self.path = re.sub("^http://[^/]+", "", self.path)
             size = int(self.headers.get("Content-Length") or 0)
             body = self.rfile.read(size)
-            status = proxy.rule(self.command, self.path, size)
+            status = proxy.rule(self.command, self.path, size) if self.path.startswith(proxy.below) else 404
             if status is not None:
                 proxy.refused.append((self.path, size))
                 self._answer(status, b"<html>no</html>", [("Content-Type", "text/html")])
@@ -98,7 +104,7 @@ def _handler(proxy: ReverseProxy, address: tuple[str, int]) -> type[BaseHTTPRequ
             upstream = http.client.HTTPConnection(*address, timeout=60)
             hop = ("connection", "proxy-authorization")
             passed = {name: value for name, value in self.headers.items() if name.lower() not in hop}
-            upstream.request(self.command, self.path, body or None, passed)
+            upstream.request(self.command, self.path.removeprefix(proxy.below), body or None, passed)
             answer = upstream.getresponse()
             own = ("connection", "content-length", "date", "server", "transfer-encoding")
             headers = [row for row in answer.getheaders() if row[0].lower() not in own]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 from tests.e2e.machines import House, in_step
 from tests.middlemen import ReverseProxy, body_limit
+from tests.server import USER
 
 MB = 1024 * 1024
 
@@ -63,3 +65,19 @@ def test_an_upload_that_a_proxy_gives_up_is_tried_again_and_keeps_no_other_file_
         proxy.rule = lambda method, target, size: None
         laptop.sync()
         assert house.live() == {"film.mp4", "note.md"}
+
+
+def test_a_server_below_a_path_is_as_good_as_one_at_the_top(house: House) -> None:
+    """https://host/gobi/ behind a proxy that takes the path away."""
+    with ReverseProxy(house.server.address, below="/gobi") as proxy:
+        laptop = house.machine("laptop", url=f"{proxy.url}/gobi/")
+        laptop.write("100% ü?#.md", "odd")
+        laptop.write("film.mp4", noise(9 * MB))
+        laptop.sync()
+        made = house.server.gobi("invite", USER, house.vault, "--url", house.server.url, "--json")
+        code = json.loads(made.stdout)["code"].replace(house.server.url, f"{proxy.url}/gobi")
+        phone = house.machine("phone", connect=False)
+        phone.gobi("connect", str(phone.folder), code, "--device", f"{house.vault} phone")
+        phone.sync()
+        assert in_step(laptop, phone)
+        assert phone.status()["server"]["url"] == f"{proxy.url}/gobi"

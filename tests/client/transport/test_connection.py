@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import threading
@@ -193,3 +194,17 @@ def test_a_file_that_is_too_large_for_a_proxy_is_not_said_to_be_for_the_server(s
     script = serve(lambda peer, _: peer.send("413 Too Large", b"<html>"))
     with pytest.raises(ServerRefused, match="something between this machine and http"):
         connect(script).put(Change("a.md", "put", None, "0" * 64, 3, 0), io.BytesIO(b"abc"), keep=False)
+
+
+def test_what_was_sent_and_went_nowhere_was_cut_on_the_way(serve: Serve, connect: Any) -> None:
+    """The kernel gives up on a line that takes nothing any more; other files may be smaller."""
+    transport = connect(serve(vault))
+    transport.vault()
+
+    def take_nothing(piece: bytes) -> None:
+        raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
+
+    transport._connection._http.send = take_nothing
+    with pytest.raises(ServerAway, match="Connection timed out") as away:
+        transport.put(Change("a.md", "put", None, "0" * 64, 3, 0), io.BytesIO(b"abc"), keep=False)
+    assert away.value.on_the_way
