@@ -27,13 +27,14 @@ from handlers import (
     vaults,
 )
 from handlers.auth import Gate
+from handlers.below import Below
 from handlers.download import Download
 from handlers.live.handshake import Live
 from handlers.live.pool import Limits, Pool
 from handlers.measures import Measures
 from handlers.metrics import Metrics, Routes
 from handlers.openapi.address import OpenApi
-from handlers.origin import Network
+from handlers.origin import Network, own_path
 from handlers.session import Session, Sessions
 from handlers.throttle import Throttle
 from handlers.wire import Application, Wire
@@ -140,7 +141,7 @@ def create_app(services: Services, options: Options) -> Application:
     add("/readyz",                          health.Ready(s.metadata, s.bodies, s.bus, s.offload))
     add("/metrics",                         metrics)
     add("/openapi.json",                    OpenApi(s.offload))
-    add("/v1/session",                      Session(sessions))
+    add("/v1/session",                      Session(sessions, own_path(options.public_url)))
     add("/v1/devices",                      devices.Devices(s.devices))
     add("/v1/devices/{device:path}",        devices.Device(s.devices))
     add(invitations.REDEEM,                 redeem)
@@ -168,4 +169,5 @@ def create_app(services: Services, options: Options) -> Application:
     add(v1 + "/conflicts/{id}/resolve",     conflicts.Resolve(s.registry, s.vaults, s.offload))
     add(v1 + "/live",                       Live(s.registry, s.reader, s.metadata, pool))
     # fmt: on
-    return Wire(app, options.stall_s, pool, s.measures)
+    path = own_path(options.public_url)
+    return Wire(Below(app, path) if path else app, options.stall_s, pool, s.measures)

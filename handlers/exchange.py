@@ -60,7 +60,8 @@ class Exchange:
     def _tell(self, received: int) -> None:
         # As it came, percent-encoded: without the query, where a link of somebody's own invention may have a secret.
         address = str(self.environ.get("RAW_URI") or self.environ["PATH_INFO"]).partition("?")[0]
-        level = logging.DEBUG if address == "/" or address.startswith(_QUIET) else logging.INFO
+        place: str = self.environ["PATH_INFO"]  # without the path below which the server is
+        level = logging.DEBUG if place == "/" or place.startswith(_QUIET) else logging.INFO
         if log.isEnabledFor(level):
             log_context.about.set(self._told)  # it may end in another greenlet than it began in
             fields = {

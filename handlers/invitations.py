@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from handlers import caller, replies
 from handlers.bodies import read_json
-from handlers.origin import Network, client_address, own_origin
+from handlers.origin import Network, client_address, own_address
 from handlers.problems import Problem
 from handlers.throttle import Throttle
 from store.devices import VALID_HOURS, check_device
@@ -47,7 +47,7 @@ class Invitations:
         if asked.device is not None:
             check_device(asked.device)
         secret, expires = self._invitations.make(user, there, asked.valid_hours)
-        code = Code(own_origin(req, self._public_url), there.name, secret, asked.device)
+        code = Code(own_address(req, self._public_url), there.name, secret, asked.device)
         replies.send(resp, {"code": str(code), "expires": expires}, falcon.HTTP_201)
         resp.set_header("Cache-Control", "no-store")
 

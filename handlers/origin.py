@@ -37,12 +37,20 @@ def is_foreign(req: falcon.Request, public_url: str | None) -> bool:
     origin = req.get_header("Origin")
     if origin is None:
         return False
-    return _without_port(origin.lower()) != _without_port(own_origin(req, public_url).lower())
+    scheme, _, rest = own_address(req, public_url).lower().partition("://")
+    return _without_port(origin.lower()) != _without_port(f"{scheme}://{rest.partition('/')[0]}")
 
 
-def own_origin(req: falcon.Request, public_url: str | None) -> str:
-    """This server's address as the caller knows it."""
+def own_address(req: falcon.Request, public_url: str | None) -> str:
+    """This server's address as the caller knows it, with the path below which it is."""
     return public_url or f"{req.scheme}://{req.get_header('Host') or ''}"
+
+
+def own_path(public_url: str | None) -> str:
+    """The path below which the server is, without a slash at its end: empty, most often."""
+    _, _, rest = (public_url or "").partition("://")
+    _, slash, path = rest.partition("/")
+    return slash + path
 
 
 def _without_port(origin: str) -> str:

@@ -57,7 +57,7 @@ class Pages:
         return None if path is None else self._packed(path)  # what does not exist is not remembered
 
     def _pack(self, path: Path) -> Packed:
-        content = path.read_bytes().replace(b"{web}", f"{PREFIX}{self.digest}".encode())
+        content = path.read_bytes().replace(b"{web}", f"{PREFIX[1:]}{self.digest}".encode())  # wherever a proxy puts it
         return packed.pack(TYPES[path.suffix], content)
 
 

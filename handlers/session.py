@@ -71,10 +71,11 @@ def _encoded(raw: bytes) -> str:
 
 
 class Session:
-    """/v1/session"""
+    """/v1/session. `below`: the path below which browsers see the server."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, below: str = "") -> None:
         self._sessions = sessions
+        self._path = f"{below}/"
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         replies.send(resp, _row(caller.of(req).identity))
@@ -85,7 +86,7 @@ class Session:
             COOKIE,
             self._sessions.issue(who),
             max_age=LIFETIME_S,
-            path="/",
+            path=self._path,
             secure=req.scheme == "https",
             http_only=True,
             same_site="Strict",
@@ -93,7 +94,7 @@ class Session:
         replies.send(resp, _row(who))
 
     def on_delete(self, _req: falcon.Request, resp: falcon.Response) -> None:
-        resp.unset_cookie(COOKIE, path="/", same_site="Strict")
+        resp.unset_cookie(COOKIE, path=self._path, same_site="Strict")
         resp.status = falcon.HTTP_204
 
 

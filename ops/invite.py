@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import click
 
 from ops.commands import REFUSED, Refusal, ServerCommand, env_file_option, opened
-from ops.settings import Settings, SettingsError, origin
+from ops.settings import Settings, SettingsError, address
 from store.base import Metadata, Vault
 from store.devices import VALID_HOURS, Invitations, check_device
 from store.refusals import no_user
@@ -68,24 +68,24 @@ def invite(
 def _address(settings: Settings, url: str | None, insecure: bool) -> str:
     if url is not None:
         try:
-            address: str | None = origin("--url", url)
+            found: str | None = address("--url", url)
         except SettingsError as error:
             raise click.UsageError(str(error)) from None
     else:
-        address = settings.public_url
-    if address is None:
+        found = settings.public_url
+    if found is None:
         raise Refusal(
             "the code has the server's address in it, and nobody said what that is: give --url "
             "https://gobi.example.org, or set GOBI_PUBLIC_URL",
             REFUSED,
         )
-    if _is_plain(address) and not insecure:
+    if _is_plain(found) and not insecure:
         raise Refusal(
-            f"{address} would send the password and all files unencrypted: use https, or add --insecure if you trust "
+            f"{found} would send the password and all files unencrypted: use https, or add --insecure if you trust "
             "every machine on the way",
             REFUSED,
         )
-    return address
+    return found
 
 
 def _is_plain(address: str) -> bool:

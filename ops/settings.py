@@ -218,8 +218,12 @@ def _group(name: str, value: str) -> int:
         raise SettingsError(f"{name} is {value!r}: name a group of this machine (getent group)") from None
 
 
-def origin(name: str, value: str) -> str:
-    """`scheme://host[:port]` as browsers write it in `Origin` (RFC 6454, section 6.2)."""
+_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+
+
+def address(name: str, value: str) -> str:
+    """`scheme://host[:port]` as browsers write it in `Origin` (RFC 6454, section 6.2), and the path below which the
+    server is, without a slash at its end."""
     from urllib.parse import urlsplit
 
     try:
@@ -227,11 +231,16 @@ def origin(name: str, value: str) -> str:
         port = parts.port
     except ValueError:
         raise SettingsError(f"{name} is {value!r}: use an address like https://gobi.example.org") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query:
-        raise SettingsError(f"{name} is {value!r}: use an address like https://gobi.example.org, without a path")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise SettingsError(
+            f"{name} is {value!r}: use an address like https://gobi.example.org, or with a path below it"
+        )
+    path = parts.path.rstrip("/")
+    if not _PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
+        raise SettingsError(f"{name} is {value!r}: use letters, digits, '-', '.', '_', '~' and '/' in its path")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     usual = {"http": 80, "https": 443}[parts.scheme]
-    return f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, usual) else "")
+    return f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, usual) else "") + path
 
 
 def _mongo_uri(name: str, value: str) -> str:
@@ -298,7 +307,7 @@ _TABLE: list[tuple[str, str, Callable[[str, str], Any]]] = [
     ("GOBI_MAX_FILE_MB", "max_file", _whole(1, 1_000_000, MIB)),
     ("GOBI_VAULT_QUOTA_MB", "quota", _whole(0, 100_000_000, MIB)),
     ("GOBI_KEEP_DAYS", "keep_days", _whole(1, 36_500)),
-    ("GOBI_PUBLIC_URL", "public_url", origin),
+    ("GOBI_PUBLIC_URL", "public_url", address),
     ("GOBI_TRUSTED_PROXIES", "trusted_proxies", _networks),
     ("GOBI_METRICS_TOKEN", "metrics_token", _text),
     ("GOBI_SWEEP_S", "sweep_s", _whole(1, 3_600)),

@@ -25,7 +25,7 @@ from store.bodies_aside import FORSAKEN, TRASH, bring_back, place, put_into_tras
 from store.bodies_guard import COLLECTING, collecting, removing
 from store.bodies_incoming import translated
 from store.bodies_walk import Found
-from store.collection_checks import check_clock, check_disk_clock, check_vaults
+from store.collection_checks import check_clock, check_disk_clock, check_vaults, newest_change
 from store.expiry import expired
 from store.references import References
 
@@ -91,7 +91,7 @@ class Collector:
         folders = set(walk.vault_ids(self._root)) | set(walk.vault_ids(self._trash))
         vaults = self._metadata.vaults()
         now = self._aging.clock().now
-        check_clock(self._aging, vaults, self._now(), force)
+        check_clock(self._aging, newest_change(self._metadata, vaults), self._now(), force)
         check_vaults(vaults, folders, lambda vault_id: walk.has_bodies(self._root, vault_id))
         total = Collected()
         for vault in vaults:

@@ -6,9 +6,10 @@ import os
 from collections.abc import Callable, Collection, Sequence
 
 from store.aging import Aging
-from store.base import Vault
+from store.base import Metadata, Vault
 from store.errors import Misconfigured, WrongClock
 from store.findings import span
+from sync.model import Version
 
 # A database's own clock, and that of the host by which files are dated.
 MOST_APART_S = 3600
@@ -18,8 +19,22 @@ _DAY_US = 24 * 3600 * 1_000_000
 _ADVICE = "set the clock (timedatectl set-ntp true)"
 
 
-def check_clock(aging: Aging, vaults: Sequence[Vault], host_s: float, force: bool) -> None:
-    """Raises WrongClock. `force` goes for a host's clock only: where two disagree, one of them is known to be wrong."""
+def newest_change(metadata: Metadata, vaults: Sequence[Vault]) -> int:
+    """When the last change was made, µs; 0 where there is none. Stamps may run ahead of that."""
+    last = [_last(metadata, vault) for vault in vaults if vault.clock]
+    return max((version.made if version else 0 for version in last), default=0)
+
+
+def _last(metadata: Metadata, vault: Vault) -> Version | None:
+    page, _ = metadata.recent(vault.id, before=vault.clock + 1, since=0, device=None, user=None, prefix="", limit=1)
+    return page[0] if page else None
+
+
+def check_clock(aging: Aging, newest: int, host_s: float, force: bool) -> None:
+    """`newest`: as `newest_change` says. Raises WrongClock.
+
+    `force` goes for a host's clock only: where two disagree, one of them is known to be wrong.
+    """
     clock = aging.clock()
     if clock.source == "database":
         apart = clock.now / 1e6 - host_s
@@ -30,7 +45,6 @@ def check_clock(aging: Aging, vaults: Sequence[Vault], host_s: float, force: boo
                 f"that may be wrong: {_ADVICE} on the machine that is wrong, then try again"
             )
         return
-    newest = max((vault.clock for vault in vaults), default=0)
     if force or newest == 0:
         return
     if clock.now < newest:

@@ -47,7 +47,7 @@ class _Document:
         return {
             "openapi": "3.1.0",
             "info": {"title": "gobi", "version": "1", "description": DESCRIPTION},
-            "servers": [{"url": "/"}],
+            "servers": [{"url": "."}],
             "security": [{"basic": []}, {"session": []}],
             "paths": paths,
             "components": {

@@ -1,7 +1,7 @@
 // What a vault holds, who may see it, and how it settles conflicts.
 
 import { html, useContext } from "./vendor/preact.js";
-import { address, ask } from "./api.js";
+import { address, ask, SERVER } from "./api.js";
 import { count, size } from "./format.js";
 import { Act, Name, Place, Tell, Title } from "./parts.js";
 
@@ -47,5 +47,5 @@ export function About() {
       <h2>Connect another machine</h2>
       <p><${Act} does=${invite}>Make an invitation<//> <span class="quiet">It gets a password of its own, which you can take back.</span></p>
       <p>Or with your own password:</p>
-      <pre class="command">gobi connect FOLDER ${location.origin} ${name} --user YOU</pre>`}`;
+      <pre class="command">gobi connect FOLDER ${SERVER} ${name} --user YOU</pre>`}`;
 }

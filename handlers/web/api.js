@@ -18,7 +18,19 @@ export class Away extends Error {
 }
 
 const DEVICE = "web";
-const SESSION = "/v1/session";
+
+/** The path below which the server is, without a slash at its end: this file lies in web/…/ there. */
+const BASE = new URL("../../", import.meta.url).pathname.slice(0, -1);
+
+/** The server's address, for commands and codes. */
+export const SERVER = location.origin + BASE;
+
+/** An address that begins with what the server calls it. */
+export function at(place) {
+  return BASE + place;
+}
+
+const SESSION = at("/v1/session");
 
 /** What the window is told when the session has ended. */
 export const SIGNED_OUT = "signedout";
@@ -26,7 +38,7 @@ export const SIGNED_OUT = "signedout";
 /** The address of something in a vault: every part is percent-encoded, a path's slashes stay. */
 export function address(vault, ...parts) {
   const encoded = parts.map((part) => String(part).split("/").map(encodeURIComponent).join("/"));
-  return ["/v1/vaults", encodeURIComponent(vault), ...encoded].join("/");
+  return [at("/v1/vaults"), encodeURIComponent(vault), ...encoded].join("/");
 }
 
 /** Sends one request; the answer's JSON, or null where it has none. Throws Problem and Away. */

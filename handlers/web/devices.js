@@ -1,11 +1,11 @@
 // The machines that have a password of their own, and taking one back.
 
 import { html, useContext } from "./vendor/preact.js";
-import { ask } from "./api.js";
+import { ask, at } from "./api.js";
 import { Act, Loaded, Name, Tell, Title, When, useLoad } from "./parts.js";
 import { plain } from "./names.js";
 
-const PLACE = "/v1/devices";
+const PLACE = at("/v1/devices");
 
 export function Devices() {
   const tell = useContext(Tell);

@@ -1,7 +1,7 @@
 // One folder of a vault.
 
 import { html, useContext } from "./vendor/preact.js";
-import { address, ask } from "./api.js";
+import { address, ask, SERVER } from "./api.js";
 import { base, made, size } from "./format.js";
 import { Name, Paged, Place, Title, When, link, useLiveReload, usePages } from "./parts.js";
 
@@ -64,5 +64,5 @@ function FileRow({ vault, row }) {
 function Empty({ folder, info, name }) {
   if (folder) return html`<p>Nothing is here (any more). <a href=${link(name, "changes")}>Look at what changed.</a></p>`;
   return html`<p>This vault is empty. ${info?.conflicts ? "" : "Connect a folder to fill it:"}</p>
-    <pre class="command">gobi connect FOLDER ${location.origin} ${name} --user YOU</pre>`;
+    <pre class="command">gobi connect FOLDER ${SERVER} ${name} --user YOU</pre>`;
 }

@@ -1,6 +1,7 @@
 // An invitation, opened in a browser: what to run where, and the same as a QR code. Looking does not use it up.
 
 import { html, useEffect, useState } from "./vendor/preact.js";
+import { SERVER } from "./api.js";
 import { Name, Title } from "./parts.js";
 
 export const INVITE = "#invite=";
@@ -22,7 +23,7 @@ export function Invite({ hash }) {
       <p>A part of the address is missing. Copy all of it, or ask for a new one.</p>
       <p><a href="#/">All vaults</a></p>
     </main>`;
-  const code = `${location.origin}/${hash}`;
+  const code = `${SERVER}/${hash}`;
   const plain = location.protocol === "http:" && !LOOPBACK.test(location.hostname);
   return html`<main id="main">
     <${Title} text="Connect a machine" />

@@ -1,14 +1,14 @@
 // Every vault that the user may see.
 
 import { html } from "./vendor/preact.js";
-import { ask } from "./api.js";
+import { ask, at, SERVER } from "./api.js";
 import { count, size } from "./format.js";
 import { Loaded, Name, Title, link, useLoad } from "./parts.js";
 
 const ROLES = { read: "you may read", write: "you may write", owner: "yours" };
 
 export function Vaults() {
-  const vaults = useLoad(async (signal) => (await ask("GET", "/v1/vaults", { signal })).vaults, []);
+  const vaults = useLoad(async (signal) => (await ask("GET", at("/v1/vaults"), { signal })).vaults, []);
   return html`<${Title} text="Vaults" />
     <${Loaded} of=${vaults}>
       ${(rows) =>
@@ -24,6 +24,6 @@ export function Vaults() {
               )}
             </ul>`
           : html`<p>No vaults yet. On a machine with a folder to share, run:</p>
-              <pre class="command">gobi connect FOLDER ${location.origin} NAME --user YOU --create</pre>`}
+              <pre class="command">gobi connect FOLDER ${SERVER} NAME --user YOU --create</pre>`}
     <//>`;
 }

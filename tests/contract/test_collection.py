@@ -354,6 +354,21 @@ def test_by_a_clock_that_is_a_year_off_nothing_goes(past: Past, days: int) -> No
     assert past.collect() == Collected(versions=1, bodies=1, bytes=3)
 
 
+def test_a_clock_that_was_years_ahead_once_keeps_nobody_from_collecting(past: Past) -> None:
+    """Once anything was written by the right one: that has a stamp of then, and says when it was made."""
+    with past.days_ago(500) as world:
+        old = world.new("a", b"old")
+    with past.days_ago(400) as world:
+        world.new("a", b"new", old.stamp)
+    with past.days_ago(-3650) as world:
+        ahead = world.new("b", b"by the wrong clock")
+    last = past.world.new("c", b"by the right one")
+    assert last.stamp == ahead.stamp + 1
+    past.grow_old()
+    assert past.collect().versions == 1
+    assert past.world.files()["a"] == b"new"
+
+
 def test_by_files_that_are_dated_by_another_clock_nothing_goes(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk of another machine, by whose time a body of today would be two days old."""
     past.upload(b"body")

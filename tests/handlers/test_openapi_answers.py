@@ -81,7 +81,7 @@ def test_a_real_server_answers_as_it_says(visitor: Visitor) -> None:
     ask, put = visitor.ask, visitor.put
 
     page = ask("GET", "/").decode()
-    ask("GET", "/web/" + page.partition('src="/web/')[2].partition('"')[0])
+    ask("GET", "/web/" + page.partition('src="web/')[2].partition('"')[0])
     for url in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/v1/session", "/v1/vaults"):
         ask("GET", url)
         ask("HEAD", url)

@@ -16,7 +16,8 @@ MOST = 400_000
 
 
 def own_files(html: str) -> list[str]:
-    return re.findall(r'(?:href|src)="(/web/[^"]+)"', html)
+    """As seen from the page, which is at the root."""
+    return [f"/{place}" for place in re.findall(r'(?:href|src)="(web/[^"]+)"', html)]
 
 
 def test_everybody_gets_the_page(site: Site) -> None:
@@ -88,3 +89,12 @@ def test_without_gzip_it_is_sent_as_it_is(shared_server: GobiServer) -> None:
         connection.close()
     assert gzip.decompress(bodies[0]) == bodies[1]
     assert bodies[1].startswith(b"// The page")
+
+
+def test_the_page_names_no_place_but_those_beside_it(site: Site) -> None:
+    """So it works wherever a proxy puts it."""
+    html = site.person(None).get("/").text
+    assert len(re.findall(r'(?:href|src)="', html)) == len(own_files(html)) > 3
+    for path in FOLDER.rglob("*.js"):
+        if "vendor" not in path.parts:
+            assert not re.search(r"""["'`]/(v1|web)\b(?!["'`]?\))""", path.read_text().replace('at("/v1', "")), path

@@ -19,6 +19,7 @@ class Front(Service):
     """A proxy that does TLS as localhost. `gobi_port`: where the server listens."""
 
     program = ""
+    changes: tuple[tuple[str, str], ...] = ()  # of the sample, beside those that names and ports need
 
     def __init__(self, folder: Path, gobi_port: int) -> None:
         super().__init__(folder)
@@ -70,7 +71,7 @@ class Front(Service):
     def sample(self, name: str, *changes: tuple[str, str]) -> str:
         """With what a person has to put in. Every change has to have its place."""
         text = (SAMPLES / name).read_text()
-        for old, new in (*changes, ("127.0.0.1:8787", f"127.0.0.1:{self.gobi_port}")):
+        for old, new in (*changes, *self.changes, ("127.0.0.1:8787", f"127.0.0.1:{self.gobi_port}")):
             assert old in text, f"deploy/{name} has no {old!r}"
             text = text.replace(old, new)
         return text
@@ -109,3 +110,23 @@ class Caddy(Front):
         (self.folder / "Caddyfile").write_text("{\n\tadmin off\n\tauto_https off\n}\n" + site)
         kept = ["env", f"XDG_CONFIG_HOME={self.folder}", f"XDG_DATA_HOME={self.folder}"]  # what it remembers
         return [*kept, str(self.found()), "run", "--adapter", "caddyfile", "--config", str(self.folder / "Caddyfile")]
+
+
+class NginxBelow(Nginx):
+    """With gobi below a path, which is handed on as it came."""
+
+    changes = (("location / {", "location /gobi/ {"),)
+
+
+class NginxStripping(Nginx):
+    """With gobi below a path that gobi does not get to see."""
+
+    changes = (*NginxBelow.changes, ("proxy_pass http://127.0.0.1:8787;", "proxy_pass http://127.0.0.1:8787/;"))
+
+
+class CaddyBelow(Caddy):
+    changes = (("reverse_proxy 127", "reverse_proxy /gobi/* 127"),)
+
+
+class CaddyStripping(Caddy):
+    changes = (("reverse_proxy 127", "uri strip_prefix /gobi\n\treverse_proxy 127"),)

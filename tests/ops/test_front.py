@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import itertools
 import json
+import re
 import threading
 import urllib.error
 import urllib.request
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.peer import PING, Refused, Vault, basic
-from tests.ops.front import Caddy, Front, Nginx
+from tests.ops.front import Caddy, CaddyBelow, CaddyStripping, Front, Nginx, NginxBelow, NginxStripping
 from tests.server import GobiServer
 from tests.services import free_port
 
@@ -135,6 +136,57 @@ def test_nobody_reads_the_metrics_through_the_proxy(deployed: Deployed) -> None:
             urllib.request.urlopen(request, context=deployed.front.trust)
         assert refused.value.code == 404
         refused.value.close()
+
+
+@pytest.mark.parametrize("kind", [NginxBelow, NginxStripping, CaddyBelow, CaddyStripping])
+def test_below_a_path_all_of_it_works(tmp_path: Path, kind: type[Front]) -> None:
+    """The page, its files, signing in, names, invitations and live sockets."""
+    if kind.missing():
+        pytest.skip(f"this machine has no {kind.program}")
+    server = GobiServer(tmp_path / "server").start(GOBI_TRUSTED_PROXIES="127.0.0.1")
+    front = kind(tmp_path / "proxy", int(server.url.rpartition(":")[2]))
+    server.restart(GOBI_PUBLIC_URL=f"{front.url}/gobi")
+    server.add_user()
+    assert server.gobi("vault", "create", "notes", "--owner", "me").returncode == 0
+    front.start()
+    line = http.client.HTTPSConnection("localhost", front.port, timeout=30, context=front.trust)
+
+    def ask(method: str, place: str, body: bytes | None = None, **headers: str) -> tuple[http.client.HTTPResponse, str]:
+        own = {name.replace("_", "-"): value for name, value in headers.items()}
+        line.request(method, f"/gobi/{place}", body, {"Authorization": basic(), "Origin": front.url, **own})
+        answer = line.getresponse()
+        return answer, answer.read().decode()
+
+    try:
+        page = ask("GET", "")[1]
+        for place in re.findall(r'(?:href|src)="([^"]+)"', page):
+            assert ask("GET", place)[0].status == 200, place
+        signed_in, _ = ask("POST", "v1/session")
+        assert signed_in.status == 200
+        assert "Path=/gobi/" in (signed_in.getheader("Set-Cookie") or "")
+        name = "v1/vaults/notes/files/100%25%20%C3%BC%3F%23.md"
+        assert ask("PUT", name, b"text", If_None_Match="*")[0].status == 201
+        assert ask("GET", name)[1] == "text"
+        assert '"path":"100% ü?#.md"' in ask("GET", "v1/vaults/notes/files")[1].replace(": ", ":")
+        code = json.loads(ask("POST", "v1/vaults/notes/invitations", b"{}", Content_Type="application/json")[1])["code"]
+        assert code.startswith(f"{front.url}/gobi/#invite=notes/")
+        socket_headers = {"Sec_WebSocket_Version": "13", "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+        line.request(
+            "GET",
+            "/gobi/v1/vaults/notes/live",
+            headers={
+                **{name.replace("_", "-"): value for name, value in socket_headers.items()},
+                "Authorization": basic(),
+                "Origin": front.url,
+                "Upgrade": "websocket",
+                "Connection": "Upgrade",
+            },
+        )
+        assert line.getresponse().status == 101
+    finally:
+        line.close()
+        front.stop()
+        server.close()
 
 
 def test_the_nginx_sample_allows_what_nginx_by_itself_does_not() -> None:

@@ -88,7 +88,11 @@ def test_each_variable_is_read(tmp_path: Path) -> None:
         ("GOBI_VAULT_QUOTA_MB", "-1"),
         ("GOBI_KEEP_DAYS", "²"),
         ("GOBI_PUBLIC_URL", "notes.example"),
-        ("GOBI_PUBLIC_URL", "https://notes.example/gobi"),
+        ("GOBI_PUBLIC_URL", "https://notes.example/gobi?x"),
+        ("GOBI_PUBLIC_URL", "https://notes.example/gobi#x"),
+        ("GOBI_PUBLIC_URL", "https://notes.example//gobi"),
+        ("GOBI_PUBLIC_URL", "https://notes.example/../gobi"),
+        ("GOBI_PUBLIC_URL", "https://notes.example/my gobi"),
         ("GOBI_PUBLIC_URL", "https://notes.example:port"),
         ("GOBI_TRUSTED_PROXIES", "localhost"),
         ("GOBI_TRUSTED_PROXIES", "10.0.0.1/8"),
@@ -213,3 +217,15 @@ def test_a_misspelt_variable_is_noticed() -> None:
     assert unknown({"GOBI_DATADIR": "/x", "GOBI_DATA_DIR": "/x", "GOBI_METRICS_TOKEN_FILE": "/x", "HOME": "/"}) == [
         "GOBI_DATADIR"
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("https://Notes.example/gobi", "https://notes.example/gobi"),
+        ("https://notes.example:8443/a/b-c/", "https://notes.example:8443/a/b-c"),
+        ("http://notes.example:80/", "http://notes.example"),
+    ],
+)
+def test_the_public_address_may_have_a_path(given: str, read: str) -> None:
+    assert parse({"GOBI_DATA_DIR": "/data", "GOBI_PUBLIC_URL": given}).public_url == read
