@@ -6,8 +6,10 @@ from collections.abc import Collection, Iterable, Mapping
 
 from client.download import Fetcher, copy_what_is_here, pair_renames
 from client.ignore import FILE as IGNORE_FILE
+from client.ignore import MAX_BYTES
 from client.install import Download, Installer
 from client.order import Names
+from client.ports import ServerRefused
 from client.work import Work
 from sync.model import Action, Version
 from sync.paths import BadPath, check_path
@@ -59,25 +61,42 @@ def apply_here(work: Work, actions: Iterable[Action]) -> None:
 def apply_rules(work: Work, actions: Mapping[str, Action]) -> Collection[Action]:
     """Brings `.gobiignore` here before anything else is sent or received. What is left to be done after that.
 
+    Where it was written on both sides, what either leaves out stays where it is until somebody settles that.
+
     What only one of the old and the new patterns leaves out is none of this round's business. Since the patterns are
     others now, the next one looks at everything.
     """
     rules = actions[IGNORE_FILE]
-    if rules.do not in ("download", "delete_local"):
-        return actions.values()
     before = work.fs.patterns.ignored
-    apply_here(work, [rules])
+    if rules.do in ("download", "delete_local"):
+        apply_here(work, [rules])
+        known = IGNORE_FILE not in work.waiting
+    elif rules.do == "conflict" and rules.head is not None and rules.head.live:
+        known = _fetch_theirs(work, rules.head)
+    else:
+        return actions.values()
     work.fs.read_rules()
     now = work.fs.patterns.ignored
     if work.fs.rules != work.view.rules:
         work.again = True
     left = [one for path, one in actions.items() if path != IGNORE_FILE and path not in before and path not in now]
-    if IGNORE_FILE not in work.waiting or work.fs.patterns.kept is not None:
-        return left
-    for action in left:
-        if action.do in ("upload", "conflict"):
-            work.wait(action, f"the vault's {IGNORE_FILE} could not be fetched, so what it leaves out is not known")
-    return [action for action in left if action.path not in work.waiting]
+    if not known and work.fs.patterns.kept is None:
+        for action in left:
+            if action.do in ("upload", "conflict"):
+                work.wait(action, f"the vault's {IGNORE_FILE} could not be fetched, so what it leaves out is not known")
+        left = [action for action in left if action.path not in work.waiting]
+    return [rules, *left] if rules.do == "conflict" else left
+
+
+def _fetch_theirs(work: Work, head: Version) -> bool:
+    """The server's list, beside which this folder's stands. False where it does not come."""
+    if head.size > MAX_BYTES:
+        return True  # no list, to nobody
+    try:
+        work.fs.dispute_rules(b"".join(work.transport.get(head)))
+    except ServerRefused:
+        return False
+    return True
 
 
 def _staying(deletes: Iterable[Action]) -> set[str]:

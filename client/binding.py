@@ -21,7 +21,16 @@ from sync.paths import is_device, is_name
 
 USAGE = 2
 # What a folder remembers of its vault. Without a config.json nobody can say which vault that was.
-_MEMORY = ("index.db", "index.db-wal", "index.db-shm", "index.db-journal", "queue.jsonl", "last-sync", "ignore")
+_MEMORY = (
+    "index.db",
+    "index.db-wal",
+    "index.db-shm",
+    "index.db-journal",
+    "queue.jsonl",
+    "last-sync",
+    "ignore",
+    "ignore-theirs",
+)
 
 
 def check_words(folder: Path, url: str, vault: str, user: str | None, device: str | None, insecure: bool) -> Config:

@@ -24,7 +24,7 @@ from client.places import Places
 from client.ports import Blocked, Clock, Entry, LocalChange, Stopped
 from client.reading import ReadableFolder, entry_of
 from client.rules import Rules
-from client.rules_kept import keep_rules, kept_rules
+from client.rules_kept import THEIRS, keep_rules, kept_rules
 from client.trash import trashed
 from client.trouble import blocked, words
 from client.walk import STATE
@@ -50,7 +50,7 @@ class Disk(ReadableFolder):
         self._places = Places(self._state, self._folders, clock)
         self._new_files: dict[str, Attributes] = {}  # by folder, until the next flush
         kept, self._kept_ns = kept_rules(self._state)
-        self.patterns = Rules(kept)
+        self.patterns = Rules(kept, kept_rules(self._state, THEIRS)[0])
 
     def close(self) -> None:
         self._places.close()
@@ -102,6 +102,11 @@ class Disk(ReadableFolder):
             self._kept_ns = self._clock.time_ns()
             keep_rules(self._state, self.patterns.good, self._kept_ns)
             self.patterns.kept = self.patterns.good
+
+    def dispute_rules(self, theirs: bytes | None) -> None:
+        if theirs != self.patterns.theirs:
+            self.patterns.theirs = theirs
+            keep_rules(self._state, theirs, self._clock.time_ns(), THEIRS)
 
     def forget_rules(self) -> None:
         self.patterns.forget()

@@ -129,6 +129,8 @@ class Engine:
 
         waiting, later = divide(self._load(report), concerns)
         self._remember_sent(waiting)
+        if self._rules_are_settled():
+            self._fs.dispute_rules(None)
         view, deleted = self.sight.everything(waiting, options.busy, accept_mounts=options.accept_mounts)
         self._fs.keep_rules()
         if deleted:
@@ -239,7 +241,12 @@ class Engine:
             self.removing = set()
             self.sight.received(answer.actions.values())
         self._seen = 0 if full else max(self._seen, work.seen)
-        return work.again or bool(view.unsteady)
+        return work.again or bool(view.unsteady) or self._rules_are_settled()
+
+    def _rules_are_settled(self) -> bool:
+        """Whether a conflict over `.gobiignore` is over, and its patterns hold beside this folder's all the same."""
+        record = self._index.records.get(IGNORE_FILE)
+        return self._fs.patterns.theirs is not None and (record is None or record.conflict is None)
 
     def _load(self, report: Report) -> list[Operation]:
         waiting, damaged = self._queue.load()

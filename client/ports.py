@@ -121,6 +121,9 @@ class FileSystem(Protocol):
     def keep_rules(self) -> None:
         """Remembers `.gobiignore`, if it is good, for a time when it is not. Survives the end of the process."""
 
+    def dispute_rules(self, theirs: bytes | None) -> None:
+        """`.gobiignore` is in conflict with this one; with None, it is not any more. While it is, both hold."""
+
     def forget_rules(self) -> None:
         """The file was deleted, and that was meant: its patterns hold no longer."""
 

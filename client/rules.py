@@ -6,6 +6,8 @@ power. None of that is a reason to send what was left out until then.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from client.ignore import FILE, Either, Ignore, Ignored
 from client.ports import Stopped
 
@@ -13,14 +15,16 @@ SETTLED_NS = 2_000_000_000  # for so long a changed file has to stand before wha
 
 
 class Rules:
-    """`kept`: the text that was good the last time, as somebody remembered it; None for none.
+    """`kept`: the text that was good the last time, as somebody remembered it; None for none. `theirs`: the server's,
+    as long as the two are in conflict.
 
     `ignored`: what is left out now. `problems`: what a person has to correct, in words. `unsettled`: the file was
     changed a moment ago, or somebody is writing it: look again soon.
     """
 
-    def __init__(self, kept: bytes | None = None) -> None:
+    def __init__(self, kept: bytes | None = None, theirs: bytes | None = None) -> None:
         self.kept = kept
+        self.theirs = theirs
         self.good = kept  # what is to be kept from now on
         self.problems: list[str] = []
         self.unsettled = False
@@ -31,6 +35,12 @@ class Rules:
 
         Raises Stopped where it cannot be read and nothing is known of before.
         """
+        self._read(text, why, settled=settled)
+        if self.theirs is not None:
+            with suppress(Stopped):  # what is no list leaves nothing out there either
+                self.ignored = Either(Ignore(self.theirs), self.ignored)
+
+    def _read(self, text: bytes | None, why: str, *, settled: bool) -> None:
         self.problems, self.unsettled = [], False
         new = Ignore(None)
         if text is not None:

@@ -23,7 +23,7 @@ def status(fs: FileSystem, index: Index, queue: OperationQueue, clock: Clock) ->
         if change.kind == "delete":
             found.deletes.append(change.path)
         elif record is None or record.stamp is None:
-            if change.kind == "put":
+            if change.kind == "put" and (record is None or record.conflict is None):
                 found.new.append(change.path)
         elif change.kind == "missing":
             found.missing.append(change.path)

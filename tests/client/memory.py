@@ -104,6 +104,9 @@ class MemoryFileSystem:
     def keep_rules(self) -> None:
         self.patterns.kept = self.patterns.good
 
+    def dispute_rules(self, theirs: bytes | None) -> None:
+        self.patterns.theirs = theirs
+
     def forget_rules(self) -> None:
         self.patterns.forget()
 

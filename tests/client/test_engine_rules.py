@@ -189,6 +189,24 @@ def test_what_others_deleted_while_it_was_left_out_here_is_kept_to_by_the_next_l
     assert SECRET not in careful.files()
 
 
+def test_what_either_of_two_lists_in_conflict_leaves_out_stays_where_it_is(
+    careful: Machine, machine: Callable[[str], Machine], vault: Server
+) -> None:
+    desktop = machine("desktop")
+    desktop.write(RULES, "private/\n")
+    desktop.write("private/diary.md", "dear diary")
+    desktop.write(SECRET, "another secret")
+    desktop.write("mine.md", "mine")
+    for _ in range(2):
+        assert [path for path, _ in desktop.sync().conflicts] == [RULES]
+        desktop.restart()
+        assert desktop.status().new == []
+        assert vault.files().keys() == {RULES, "note.md", "mine.md"}
+    vault.resolve("client")
+    desktop.sync()
+    assert vault.files().keys() == {RULES, "note.md", "mine.md", SECRET}
+
+
 # -- half written
 
 
