@@ -46,7 +46,7 @@ def backup(folder: Path, keep: int, verify: bool, as_json: bool, env_file: Path 
     DIR has password hashes: keep it to yourself. Put it on another disk.
     """
     folder = Path(folder).absolute()
-    with opened_with_bodies(env_file) as (settings, metadata, root):
+    with opened_with_bodies(env_file, reading=True) as (settings, metadata, root):
         check_apart(folder, settings)
         _check_something(settings, metadata)
         there = BackupFolder(folder)

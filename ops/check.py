@@ -45,7 +45,7 @@ def check(deep: bool, repair: bool, adopt: bool, as_json: bool, env_file: Path |
     reports: list[Report] = []
     if adopt:
         _adopt(env_file)
-    with opened_with_bodies(env_file) as (settings, metadata, root):
+    with opened_with_bodies(env_file, reading=not repair) as (settings, metadata, root):
         bodies = open_bodies(settings)
         tell = _Progress() if sys.stderr.isatty() and not as_json else lambda _vault, _done, _all: None
         for one in Audit(metadata, bodies, root, deep=deep, repair=repair, tell=tell).run():

@@ -5,25 +5,28 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from ops.readonly import check_writable, copied, is_read_only
 from ops.settings import Settings, SettingsError, load
 from ops.storage import (
     BODIES,
+    DATABASE,
     become_owner,
     check_database,
     close_to_others,
     open_bus,
+    open_copy,
     open_metadata,
     prepare_folder,
 )
 from store import belonging
 from store.base import Bus, Metadata
-from store.errors import Full, InUse, Misconfigured, StoreError, Unavailable, WrongClock
+from store.errors import Full, InUse, Misconfigured, StoreError, Unavailable, Unusable, WrongClock
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,11 +49,11 @@ class ServerCommand(click.Command):
         try:
             return super().invoke(ctx)
         except StoreError as error:
-            raise Refusal(str(error), _exit_code(error)) from None
+            raise Refusal(str(error), exit_code(error)) from None
 
 
-def _exit_code(error: StoreError) -> int:
-    if isinstance(error, Misconfigured):
+def exit_code(error: StoreError) -> int:
+    if isinstance(error, Misconfigured | Unusable):
         return SettingsError.exit_code
     if isinstance(error, WrongClock):
         return NEEDS_A_PERSON
@@ -70,10 +73,11 @@ def env_file_option(command: F) -> F:
 
 
 @contextmanager
-def opened(env_file: Path | None, *, make: bool = False) -> Iterator[tuple[Settings, Metadata]]:
+def opened(env_file: Path | None, *, make: bool = False, reading: bool = False) -> Iterator[tuple[Settings, Metadata]]:
     """The settings and the database they name, beside a running server or without one.
 
     `make`: with a data folder and an embedded database where there are none. Without that a mistaken folder is said.
+    `reading`: nothing is to be written, so that a read-only disk will do.
     """
     settings = load(os.environ, env_file)
     become_owner(settings.data_dir)
@@ -82,18 +86,27 @@ def opened(env_file: Path | None, *, make: bool = False) -> Iterator[tuple[Setti
         check_database(settings, make=make)
         if make:
             prepare_folder(settings.data_dir)
-    metadata = open_metadata(settings)
-    try:
+    with ExitStack() as stack:
+        if reading and settings.mongo_uri is None and is_read_only(settings.data_dir):
+            click.echo(
+                f"gobi: the disk of {settings.data_dir} is read-only: a copy of its database is read, and what "
+                "turns out to be lost or damaged cannot be noted there",
+                err=True,
+            )
+            metadata = open_copy(stack.enter_context(copied(settings.data_dir / DATABASE)))
+        else:
+            if settings.mongo_uri is None:
+                check_writable(settings.data_dir)
+            metadata = open_metadata(settings)
+        stack.callback(metadata.close)
         yield settings, metadata
-    finally:
-        metadata.close()
 
 
 @contextmanager
-def opened_with_bodies(env_file: Path | None) -> Iterator[tuple[Settings, Metadata, str]]:
+def opened_with_bodies(env_file: Path | None, *, reading: bool = False) -> Iterator[tuple[Settings, Metadata, str]]:
     """The same, and the folder of the bodies, which may not be there yet. Raises Misconfigured where what is there is
     not this database's."""
-    with opened(env_file) as (settings, metadata):
+    with opened(env_file, reading=reading) as (settings, metadata):
         root = os.fspath(settings.data_dir / BODIES)
         belonging.check(metadata, root)
         yield settings, metadata, root

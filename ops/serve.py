@@ -13,6 +13,7 @@ import click
 
 from ops import listening, tls
 from ops.commands import ServerCommand, env_file_option
+from ops.readonly import check_writable
 from ops.settings import PREFIX, Settings, gather, parse, unknown
 from ops.storage import (
     BODIES,
@@ -26,7 +27,7 @@ from ops.storage import (
     prepare_folder,
 )
 from ops.systemd import hands_over_sockets
-from store import belonging
+from store import belonging, serving
 
 
 @click.command(cls=ServerCommand, epilog="\b\nExample:\n  GOBI_DATA_DIR=/srv/gobi gobi serve")
@@ -58,6 +59,8 @@ def prepare(settings: Settings) -> str:
     if settings.mongo_uri is None:
         check_database(settings, make=True)
         prepare_folder(settings.data_dir)
+        check_writable(settings.data_dir)
+        serving.take(settings.data_dir)
     with closing(open_metadata(settings)) as metadata:
         belonging.check(metadata, root)
         prepare_folder(settings.data_dir)

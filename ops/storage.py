@@ -109,6 +109,16 @@ def open_metadata(settings: Settings, offload: Offload = inline, *, prepare: boo
     return near
 
 
+def open_copy(file: Path) -> Metadata:
+    """An embedded database elsewhere than in the data folder. Raises store.errors.Unavailable, Misconfigured."""
+    from store.sqlite import SqliteMetadata
+
+    metadata = SqliteMetadata(file)
+    with _closed_on_error(metadata):
+        check_in_use(metadata.moving().state())
+    return metadata
+
+
 def open_unprepared(settings: Settings) -> Metadata:
     """Also a database that takes part in a move, or that is not complete: for whoever looks at that himself."""
     if settings.mongo_uri is not None:

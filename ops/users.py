@@ -101,7 +101,7 @@ def remove(name: str, env_file: Path | None) -> None:
 @env_file_option
 def list_users(as_json: bool, env_file: Path | None) -> None:
     """List everybody, by name."""
-    with opened(env_file) as (_, metadata):
+    with opened(env_file, reading=True) as (_, metadata):
         names = Users(metadata).names()
     if as_json:
         click.echo(json.dumps({"users": [{"name": name} for name in names]}))

@@ -29,7 +29,7 @@ def vault() -> None:
 @env_file_option
 def list_vaults(as_json: bool, env_file: Path | None) -> None:
     """List all vaults, by name, with what they hold and who may enter."""
-    with opened(env_file) as (settings, metadata):
+    with opened(env_file, reading=True) as (settings, metadata):
         vaults = Registry(metadata, open_bodies(settings)).all()
     if as_json:
         click.echo(json.dumps({"vaults": [_as_json(one) for one in vaults]}))

@@ -22,7 +22,7 @@ from typing import BinaryIO
 
 from store import healing
 from store.base import Received
-from store.bodies_aside import FORSAKEN, TRASH, bring_back, make_folder, place, quarantine
+from store.bodies_aside import FORSAKEN, TRASH, bring_back, make_folder, place, quarantine, trash_place
 from store.bodies_incoming import DiskIncoming, remove, translated
 from store.bodies_mark import Presence
 from store.bodies_verify import Verified, damaged
@@ -199,7 +199,11 @@ class DiskBodies:
         try:
             bring_back(self._root, vault_id, digest, referenced=True)
             return open(path, "rb", buffering=0)
-        except FileNotFoundError:
+        except OSError as error:
+            if error.errno == errno.EROFS:  # it is in the trash, and has to stay there
+                return open(trash_place(self._root, vault_id, digest), "rb", buffering=0)
+            if not isinstance(error, FileNotFoundError):
+                raise
             self._presence.check()
             healing.note_lost(self._root, vault_id, [digest])
             raise BodyMissing(

@@ -7,6 +7,7 @@ bodies or versions.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -23,9 +24,18 @@ COLLECTING = "collecting"
 def needing(root: str) -> Iterator[None]:
     """While this is held nobody removes bodies under `root`, or versions that name them. Waits for one who is at it:
     seconds, not hours."""
-    with _opened(root) as descriptor:
+    try:
+        descriptor = _open(root, LOCK)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        yield  # on a disk that is read-only nobody removes anything
+        return
+    try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -55,8 +65,12 @@ def _take(descriptor: int) -> None:
 
 @contextmanager
 def _opened(root: str, name: str = LOCK) -> Iterator[int]:
-    descriptor = os.open(os.path.join(root, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _open(root, name)
     try:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _open(root: str, name: str) -> int:
+    return os.open(os.path.join(root, name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -24,7 +24,8 @@ StoreError
 ├── Misconfigured       a setting names what cannot be: only a person can mend it
 ├── WrongClock          the time is too doubtful to remove anything by it: a person has to look
 └── Unavailable         the store is away; trying again later is right (carries seconds to wait)
-    └── InUse           somebody else is at work on it, who will end
+    ├── InUse           somebody else is at work on it, who will end
+    └── Unusable        trying again mends nothing before a person has: a refused password, a damaged file
 """
 
 from __future__ import annotations
@@ -143,3 +144,10 @@ class Unavailable(StoreError):
 
 class InUse(Unavailable):
     pass
+
+
+class Unusable(Unavailable):
+    """To a client it is as any other absence: the server may be well again later."""
+
+    def __init__(self, message: str, retry_after: int = 60) -> None:
+        super().__init__(message, retry_after)

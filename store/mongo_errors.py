@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from pymongo import errors as mongo
 
-from store.errors import MetadataFull, Misconfigured, StoreError, Unavailable
+from store.errors import MetadataFull, Misconfigured, StoreError, Unavailable, Unusable
 
 UNAUTHORIZED, AUTHENTICATION_FAILED, NOT_A_REPLICA_SET, OUT_OF_DISK, ATLAS = 13, 18, 20, 14031, 8000
 _HINT = "hint provided does not correspond"
@@ -52,11 +52,11 @@ def _refused(error: mongo.OperationFailure) -> StoreError:
             "made smaller); reading goes on"
         )
     if code == AUTHENTICATION_FAILED or (code == ATLAS and "bad auth" in lower):
-        return Unavailable("the database refuses the user or the password in GOBI_MONGO_URI: correct it", 60)
+        return Unusable("the database refuses the user or the password in GOBI_MONGO_URI: correct it")
     if code == UNAUTHORIZED or (code == ATLAS and "not allowed" in lower):
-        return Unavailable("the database's user may not read and write there: give it the role readWrite", 60)
+        return Unusable("the database's user may not read and write there: give it the role readWrite")
     if code == NOT_A_REPLICA_SET and "replica set" in lower:
-        return Unavailable("the database is no replica set, which transactions need: see `gobi doctor`", 60)
+        return Unusable("the database is no replica set, which transactions need: see `gobi doctor`")
     if _HINT in lower:
         return Unavailable(
             "an index of the database is missing: nothing is written without it; restart the server, which makes it", 60

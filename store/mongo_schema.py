@@ -15,7 +15,7 @@ import pymongo
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
-from store.errors import Unavailable
+from store.errors import Unusable
 from store.mongo_documents import Document
 
 NAMESPACE_EXISTS = 48
@@ -66,12 +66,12 @@ STEPS: list[Callable[[Mongo], None]] = [_begin, _make_collections, _nothing]
 
 
 def upgrade(db: Mongo) -> None:
-    """Brings the database to this schema, and makes indexes that are missing. Raises Unavailable where it is newer."""
+    """Brings the database to this schema, and makes indexes that are missing. Raises Unusable where it is newer."""
     db.command("ping")  # where it is out of reach, in the usual time and not in that of an index
     with pymongo.timeout(PATIENCE_S):
         found = schema_version(db)
         if found > len(STEPS):
-            raise Unavailable(
+            raise Unusable(
                 f"the database has schema {found}, this gobi knows {len(STEPS)}: start the newer gobi that wrote it, "
                 "or restore a backup that this one wrote"
             )

@@ -23,7 +23,7 @@ from store import sqlite_log as log
 from store import sqlite_people as people
 from store.aging import Aging
 from store.base import Device, Invitation, Query, Role, Transaction, User, Vault, as_lapses
-from store.errors import DiskFull, StoreError, Unavailable
+from store.errors import DiskFull, StoreError, Unavailable, Unusable
 from store.facts import Purged
 from store.moving import Moving, check_writable
 from store.offload import Offload, inline
@@ -50,7 +50,7 @@ class SqliteMetadata:
 
     `now` gives microseconds since 1970; `offload` keeps statements off the event loop. `prepare`: makes the file where
     it is missing, and brings it to this schema; without that it is opened when it is first used. Raises Unavailable
-    where the file cannot be opened, Misconfigured where it is of a newer schema.
+    where the file cannot be opened, Unusable where it is damaged or of a newer schema.
     """
 
     def __init__(
@@ -417,5 +417,5 @@ def _translate(error: sqlite3.Error) -> StoreError:
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Unavailable("the database is busy: try again in a moment")
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return Unavailable("the database file is damaged: stop the server and restore a backup of it", 60)
+        return Unusable("the database file is damaged: stop the server and restore a backup of it")
     return Unavailable(f"the database cannot be used ({error}): see to its disk and permissions, then try again", 10)

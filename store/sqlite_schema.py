@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 
-from store.errors import Unavailable
+from store.errors import Unusable
 
 STEPS: list[str] = [
     """
@@ -80,10 +80,10 @@ STEPS: list[str] = [
 
 
 def check_known(db: sqlite3.Connection) -> int:
-    """The schema's version, 0 for a database that is not gobi's yet. Raises Unavailable where it is a newer gobi's."""
+    """The schema's version, 0 for a database that is not gobi's yet. Raises Unusable where it is a newer gobi's."""
     found = _schema_version(db)
     if found > len(STEPS):
-        raise Unavailable(
+        raise Unusable(
             f"the database has schema {found}, this gobi knows {len(STEPS)}: start the newer gobi that wrote it, or "
             "restore a backup that this one wrote"
         )
@@ -91,7 +91,7 @@ def check_known(db: sqlite3.Connection) -> int:
 
 
 def upgrade(db: sqlite3.Connection) -> None:
-    """Brings the database to this schema, one transaction a step. Raises Unavailable where it is newer than that."""
+    """Brings the database to this schema, one transaction a step. Raises Unusable where it is newer than that."""
     if check_known(db) == len(STEPS):
         return
     db.execute("BEGIN IMMEDIATE")

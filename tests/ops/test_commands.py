@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import sqlite3
 import stat
 import subprocess
 import sys
 import tempfile
 import tomllib
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import gobi
+from ops.commands import exit_code
+from store.errors import Unavailable
+from store.mongo_errors import translate
 from tests.server import GOBI, GobiServer
 
 NOBODY = pwd.getpwnam("nobody")
@@ -243,12 +249,42 @@ def test_a_data_folder_that_cannot_be_is_named_and_exit_78(offline: GobiServer) 
     assert "GOBI_DATA_DIR" in done.stderr
 
 
-def test_a_database_that_cannot_be_opened_is_exit_69(offline: GobiServer) -> None:
+def test_a_database_that_no_second_try_opens_is_exit_78(offline: GobiServer) -> None:
+    """Tried again every five seconds by systemd, a damaged file would still be damaged."""
     offline.data_dir.mkdir()
     (offline.data_dir / "metadata.db").write_bytes(b"this is no database " * 500)
     for command in (["serve"], ["user", "list"]):
         done = offline.gobi(*command)
-        assert (done.returncode, done.stderr.count("\n")) == (69, 1), done.stderr
+        assert (done.returncode, done.stderr.count("\n")) == (78, 1), done.stderr
+        assert "damaged" in done.stderr
+
+
+def test_a_database_of_a_newer_gobi_is_exit_78(offline: GobiServer) -> None:
+    offline.add_user()
+    with closing(sqlite3.connect(offline.data_dir / "metadata.db")) as db:
+        db.execute("PRAGMA user_version = 99")
+    for command in (["serve"], ["user", "list"]):
+        done = offline.gobi(*command)
+        assert (done.returncode, done.stderr.count("\n")) == (78, 1), done.stderr
+        assert "schema 99" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ({"code": 18, "errmsg": "Authentication failed."}, 78),
+        ({"code": 8000, "errmsg": "bad auth : authentication failed"}, 78),
+        ({"code": 13, "errmsg": "not authorized on gobi to execute command"}, 78),
+        ({"code": 20, "errmsg": "Transaction numbers are only allowed on a replica set member or mongos"}, 78),
+        ({"code": 189, "errmsg": "the primary steps down"}, 69),
+    ],
+)
+def test_what_mongodb_refuses_is_tried_again_only_where_that_may_help(answer: dict[str, Any], code: int) -> None:
+    from pymongo.errors import OperationFailure
+
+    refusal = translate(OperationFailure(str(answer["errmsg"]), int(answer["code"]), answer))
+    assert exit_code(refusal) == code
+    assert isinstance(refusal, Unavailable), "a server that runs answers 503: it may be well again later"
 
 
 def test_settings_come_from_a_file_too(offline: GobiServer, tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
+import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -142,9 +145,6 @@ def test_a_folder_that_vanishes_while_it_serves_is_waited_for(house: House) -> N
 
 
 def test_a_worker_that_comes_while_the_disk_is_away_makes_nothing_and_serves_once_it_is_back(house: House) -> None:
-    import os
-    import signal
-
     server = house.server
     children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
     first = children.read_text().split()
@@ -243,3 +243,77 @@ def test_looking_at_a_server_that_never_ran_makes_no_bodies(offline: GobiServer)
     assert not (offline.data_dir / "bodies").exists()
     assert offline.gobi("backup", "backups").returncode == 0
     assert offline.gobi("gc").returncode == 0
+
+
+# -- a disk that is read-only
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, which can be made read-only."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "none", place], capture_output=True).returncode:
+        pytest.skip("only root mounts file systems, and not everywhere")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+@pytest.mark.parametrize("ended", ["in order", "killed"])
+def test_what_only_reads_works_on_a_disk_that_is_read_only(disk: Path, tmp_path: Path, ended: str) -> None:
+    """As an SD card that is dying: what is on it is to be saved first. Killed, the newest is in the write-ahead log."""
+    server = GobiServer(tmp_path / "server", data_dir=disk / "data").start()
+    server.add_user()
+    house = House([server], "notes", tmp_path)
+    ask(house, "PUT", "")
+    assert put(house, "note.md", b"a note").status == 201
+    if ended == "killed":
+        server.kill9()
+    else:
+        server.stop()
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    done = server.gobi("backup", "backups")
+    assert done.returncode == 0, done.stderr
+    assert (done.stderr.count("\n"), "read-only" in done.stderr) == (1, True)
+    assert "1 user, 1 vault, 1 version" in done.stdout
+    assert "1 bodies copied" in done.stdout
+    for arguments, said in (
+        (("check", "--bodies"), "All is well."),
+        (("user", "list"), "me"),
+        (("vault", "list"), "1 files"),
+    ):
+        done = server.gobi(*arguments)
+        assert done.returncode == 0, done.stderr
+        assert said in done.stdout
+    again = GobiServer(tmp_path / "again")
+    assert again.gobi("restore-backup", str(server.folder / "backups"), "--yes").returncode == 0
+
+
+def test_what_writes_says_that_the_disk_is_read_only(disk: Path, tmp_path: Path) -> None:
+    server = GobiServer(tmp_path / "server", data_dir=disk / "data")
+    server.add_user()
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    for arguments in (("user", "add", "you", "--generate"), ("gc",), ("serve",)):
+        done = server.gobi(*arguments)
+        assert done.returncode in (69, 78)
+        assert done.stderr.count("\n") == 1
+        assert "read" in done.stderr.lower()
+
+
+# -- two servers over one folder
+
+
+def test_a_second_server_on_an_embedded_database_is_refused_and_the_first_goes_on(server: GobiServer) -> None:
+    second = GobiServer(server.folder.with_name("second"), data_dir=server.data_dir)
+    done = second.gobi("serve")
+    assert (done.returncode, done.stderr.count("\n")) == (75, 1)
+    assert "another `gobi serve`" in done.stderr
+    assert ask(House([server], "notes", server.folder), "PUT", "").status == 201
+    for arguments in (("backup", "backups"), ("gc",), ("check",), ("doctor",)):
+        assert server.gobi(*arguments).returncode == 0
+
+
+def test_after_a_kill_the_next_server_starts_at_once(server: GobiServer) -> None:
+    os.kill(server.pid, signal.SIGKILL)  # the master alone: its worker ends by itself
+    second = GobiServer(server.folder.with_name("second"), data_dir=server.data_dir).start()
+    assert second.stop() == 0

@@ -428,7 +428,7 @@ def test_a_target_out_of_reach_costs_nothing_and_no_password_is_shown(server: Go
 def test_a_mongodb_without_transactions_is_refused(server: GobiServer, tmp_path: Path) -> None:
     alone = Mongod(tmp_path / "alone", None).start()
     try:
-        refused(server.gobi("migrate", "--to", alone.uri), 69, "replica set")
+        refused(server.gobi("migrate", "--to", alone.uri), 78, "replica set")
     finally:
         alone.stop()
     assert state_of(file_of(server)) is None

@@ -1,0 +1,36 @@
+"""One server at a time over an embedded database: two would not hear of each other's commits."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from pathlib import Path
+
+from store.errors import InUse
+
+LOCK = "serving"
+# The workers of a server that was killed end within a second or two.
+PATIENCE_S = 5.0
+
+
+def take(folder: Path, patience_s: float = PATIENCE_S) -> None:
+    """Holds the data folder until this process, and what it becomes and starts, has ended. A file system without locks
+    is as good as locked. Raises InUse, OSError."""
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    os.set_inheritable(descriptor, True)
+    until = time.monotonic() + patience_s
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                return None
+        if time.monotonic() > until:
+            os.close(descriptor)
+            raise InUse(
+                f"another `gobi serve` works on {folder}: stop that one, or name another folder in GOBI_DATA_DIR "
+                "(several servers over one folder need MongoDB and Redis)"
+            )
+        time.sleep(0.1)
