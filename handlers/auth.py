@@ -26,6 +26,8 @@ log = logging.getLogger("gobi.auth")
 OPEN = ("/healthz", "/", "/metrics", "/openapi.json", invitations.REDEEM)
 EMPTY_S = 5  # after which to ask a server again that has no users
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+# Addresses of which the log says that they may be a proxy: anybody can look like one.
+MOST_HINTED = 100
 
 
 class Gate:
@@ -45,6 +47,7 @@ class Gate:
         self._throttle = throttle
         self._public_url = public_url
         self._trusted = trusted_proxies
+        self._hinted: set[str] = set()
 
     def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
         if (req.method not in SAFE_METHODS or _opens_socket(req)) and is_foreign(req, self._public_url):
@@ -90,6 +93,7 @@ class Gate:
         address = client_address(req, self._trusted)
         wait = self._throttle.take(address, name)
         if wait:
+            self._hint(req, address)
             raise Problem(
                 "slow-down",
                 f"too many wrong passwords; try again in {wait} s",
@@ -113,6 +117,18 @@ class Gate:
             log.warning("wrong password for %r from %s", name[:64], address)
             raise _unauthorized(req, "there is no such user, or the password is wrong")
         return who
+
+    def _hint(self, req: falcon.Request, address: str) -> None:
+        """Where it was most likely a proxy that was refused, the log says so, once for each."""
+        if address != req.env.get("REMOTE_ADDR") or req.get_header("X-Forwarded-For") is None:
+            return
+        if address not in self._hinted and len(self._hinted) < MOST_HINTED:
+            self._hinted.add(address)
+            log.warning(
+                "%s is slowed down for wrong passwords, and passes on requests of others: if it is your proxy, name it "
+                "in GOBI_TRUSTED_PROXIES, or whoever guesses there locks out everybody behind it",
+                address,
+            )
 
 
 def _opens_socket(req: falcon.Request) -> bool:

@@ -1,5 +1,5 @@
 # ruff: noqa: ANN401  # gunicorn has no types
-"""gunicorn's own gevent worker, with five gaps closed.
+"""gunicorn's own gevent worker, with some gaps closed.
 
 A TLS handshake has a deadline; what gunicorn itself refuses is heard by a client that is still sending; a stop does not
 wait for connections on which nothing is going on: one of them would hold it for as long as it may stay idle; but one
@@ -9,7 +9,9 @@ stop, for the connections that it has taken over.
 
 from __future__ import annotations
 
+import errno
 import ssl
+import time
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -22,12 +24,15 @@ HANDSHAKE_S = 10
 FIRST_REQUEST_S = 1
 # What the application's own connections have, after all requests, for their goodbyes.
 GOODBYE_S = 2
+# Between two complaints of the same.
+QUIET_S = 60
 
 
 class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._idle: set[_Idle] = set()
+        self._quiet_until = 0.0
         self._new: set[Any] = set()  # greenlets of connections that have asked nothing yet
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
@@ -74,11 +79,26 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
             application.stop()
 
     def run(self) -> None:
+        hub: Any = gevent.get_hub()
+        hub.print_exception = self._tell_of
         super().run()
         quietly: Any = False
         with gevent.Timeout(GOODBYE_S, quietly):
             while not self.wsgi.stopped:
                 gevent.sleep(0.05)
+
+    def _tell_of(self, context: Any, kind: Any, value: Any, traceback: Any) -> None:
+        """What fails in the hub or in a greenlet, in the log and not as lines of their own. gevent accepts again after
+        a moment where it could open no file, so that is told once a minute at most."""
+        if isinstance(value, OSError) and value.errno in (errno.EMFILE, errno.ENFILE):
+            if time.monotonic() >= self._quiet_until:
+                self._quiet_until = time.monotonic() + QUIET_S
+                self.log.error(
+                    "no more files can be opened, so new connections wait until others end: raise the limit "
+                    "(LimitNOFILE= of the unit, or ulimit -n)"
+                )
+        elif kind is not None and value is not None:
+            self.log.error("a fault in %s", context, exc_info=(kind, value, traceback))
 
 
 class _Idle:

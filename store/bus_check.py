@@ -11,6 +11,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError
 from redis.retry import Retry
 
+from store.bus_options import check_options
 from store.findings import Finding, ok, warning, wrong
 from store.reach import knock, loses_its_end
 
@@ -25,6 +26,12 @@ def check(url: str, channel: str) -> Iterator[Finding]:
     """`channel`: the one that workers use. Nothing is published on it."""
     if not url.startswith("unix:") and loses_its_end(url):
         yield wrong(SUBJECT, f"{SETTING} has an @ after the host", _ESCAPE, "setting")
+        return
+    try:
+        check_options(url)
+    except ValueError as error:
+        text, _, advice = str(error).partition(": ")
+        yield wrong(SUBJECT, f"{SETTING}: {text}", advice, "setting")
         return
     patience = {"socket_timeout": PATIENCE_S, "socket_connect_timeout": PATIENCE_S, "retry": Retry(NoBackoff(), 0)}
     try:

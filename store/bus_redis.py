@@ -23,6 +23,7 @@ from redis.retry import Retry
 from store import bus_wire
 from store.base import Gap, Message
 from store.bus import LocalBus
+from store.bus_options import check_options
 from store.bus_outbox import Outbox
 from store.errors import Unavailable
 
@@ -242,6 +243,7 @@ class _Waits:
 
 def _pool(url: str, timing: Timing) -> redis.BlockingConnectionPool:
     """Raises ValueError."""
+    check_options(url)
     try:
         pool = redis.BlockingConnectionPool.from_url(
             url,

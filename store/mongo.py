@@ -39,6 +39,7 @@ from store.mongo_documents import (
 from store.mongo_errors import translated
 from store.mongo_folders import folder
 from store.mongo_moving import IDENTITY, MongoMoving
+from store.mongo_options import complaints, names_timeout
 from store.mongo_schema import Mongo, upgrade
 from store.mongo_transaction import MongoTransaction
 from store.moving import Moving, check_writable
@@ -392,16 +393,22 @@ def _client(uri: str) -> MongoClient[Document]:
     if loses_its_end(uri):  # here, before anybody tells a part of it
         raise Misconfigured("GOBI_MONGO_URI: write / ? and @ in its password as %2F, %3F and %40")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about options that the driver does not know, which it passes over
-            return MongoClient(uri, **_options(uri))
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            client: MongoClient[Document] = MongoClient(uri, **_options(uri))
     except (ValueError, OSError) as error:  # a port that is none; a file named in it that is not there
         raise Misconfigured(f"GOBI_MONGO_URI cannot be used ({error}): see `gobi doctor`") from None
+    wrong, _ = complaints(uri, said)
+    if wrong:
+        client.close()
+        raise Misconfigured(f"GOBI_MONGO_URI: {wrong[0].rstrip('.')}: correct the options at its end")
+    return client
 
 
 def _options(uri: str) -> dict[str, Any]:
     options: dict[str, Any] = {"appname": "gobi", "maxPoolSize": CONNECTIONS, "serverMonitoringMode": "poll"}
+    options["tz_aware"] = False  # whatever the address says
     # Whoever is very far from the database may say so in the address.
-    if "timeoutms=" not in uri.lower():
+    if not names_timeout(uri):
         options["timeoutMS"] = TIMEOUT_MS
     return options

@@ -19,6 +19,7 @@ from pymongo.monitoring import (
 from store.findings import Finding, warning, wrong
 from store.mongo_documents import Document
 from store.mongo_errors import ATLAS, AUTHENTICATION_FAILED, OUT_OF_DISK, UNAUTHORIZED
+from store.mongo_options import complaints
 from store.reach import knock, loses_its_end
 
 SUBJECT = "MongoDB"
@@ -78,16 +79,19 @@ def connect(uri: str) -> tuple[Connection | None, list[Finding]]:
         "connectTimeoutMS": CONNECT_S * 1000,
         "timeoutMS": COMMAND_S * 1000,
     }
-    with warnings.catch_warnings(record=True) as complaints:
+    with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
             client: Client = MongoClient(uri, **options)
         except (PyMongoError, ValueError, OSError) as error:
             return None, [_unusable(error, "@" in uri)]
     named = frozenset(client.topology_description.server_descriptions())
-    said = [str(one.message) for one in complaints if issubclass(one.category, UserWarning)]
+    bad, passed_over = complaints(uri, said)
     advice = f"correct the options at the end of {SETTING}"
-    return Connection(client, named, hellos), [warning(SUBJECT, f"{SETTING}: {text}", advice) for text in said]
+    if bad:
+        client.close()
+        return None, [wrong(SUBJECT, f"{SETTING}: {text}", advice, "setting") for text in bad]
+    return Connection(client, named, hellos), [warning(SUBJECT, f"{SETTING}: {text}", advice) for text in passed_over]
 
 
 def _unusable(error: Exception, with_password: bool) -> Finding:

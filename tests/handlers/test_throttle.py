@@ -144,3 +144,15 @@ def test_x_forwarded_for_of_a_stranger_buys_no_attempts(site: Site) -> None:
         person.app.extra_environ["REMOTE_ADDR"] = "203.0.113.5"
         statuses.append(person.get("/v1/vaults", X_Forwarded_For=f"10.0.0.{number}").status_int)
     assert statuses[-1] == 429
+
+
+def test_a_proxy_that_is_not_trusted_is_named_once_when_it_is_slowed_down(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Everybody behind it has its address, so a guesser locks out all of them."""
+    for number in range(PER_ADDRESS[0] + 3):
+        guess(site, f"user{number}", REMOTE_ADDR="10.0.0.5", HTTP_X_FORWARDED_FOR="192.0.2.1")
+        guess(site, f"user{number}", REMOTE_ADDR="192.0.2.9")  # no proxy
+    hints = [one.getMessage() for one in caplog.records if "GOBI_TRUSTED_PROXIES" in one.getMessage()]
+    assert len(hints) == 1
+    assert hints[0].startswith("10.0.0.5 is slowed down")

@@ -46,3 +46,14 @@ def test_a_redis_whose_user_may_not_publish(offline: GobiServer, own_redis: Redi
     offline.add_user()
     report = doctor(offline, GOBI_REDIS_URL=own_redis.url.replace("//", "//weak:geheim@"))
     assert (report.exit_code, "ACL SETUSER" in report.told("wrong", "Redis")) == (1, True)
+
+
+@pytest.mark.parametrize("option", ["decode_responses=True", "protocol=3", "encoding=latin-1", "max_connections=1"])
+def test_an_option_that_would_make_workers_deaf_is_refused(offline: GobiServer, option: str) -> None:
+    url = f"redis://:geheim@127.0.0.1:{free_port()}/0?{option}"
+    report = doctor(offline, GOBI_REDIS_URL=url)
+    name = option.partition("=")[0]
+    assert (report.exit_code, f"the option {name}" in report.told("wrong", "Redis")) == (78, True)
+    done = offline.gobi("serve")
+    assert (done.returncode, done.stderr.count("\n"), "geheim" in done.stderr) == (78, 1, False)
+    assert f"GOBI_REDIS_URL: the option {name}" in done.stderr

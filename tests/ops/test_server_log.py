@@ -6,7 +6,9 @@ import base64
 import http.client
 import json
 import os
+import resource
 import secrets
+import socket
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -203,3 +205,26 @@ def test_a_log_that_nobody_reads_stops_nothing(server: GobiServer) -> None:
         process.terminate()
         process.wait()
         os.close(reading)
+
+
+def serves(server: GobiServer) -> bool:
+    with socket.create_connection(server.address, timeout=5) as line:
+        line.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        return line.recv(12) == b"HTTP/1.1 200"
+
+
+def test_out_of_files_is_one_line_and_no_traceback_and_the_server_recovers(server: GobiServer) -> None:
+    server.start()
+    wait_until(lambda: serves(server), "a worker")
+    (worker,) = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+    used = len(os.listdir(f"/proc/{worker}/fd"))
+    limits = resource.prlimit(int(worker), resource.RLIMIT_NOFILE)
+    resource.prlimit(int(worker), resource.RLIMIT_NOFILE, (used + 5, limits[1]))
+    idle = [socket.create_connection(server.address) for _ in range(30)]
+    wait_until(lambda: "no more files" in server.log, "the log to say so")
+    for line in idle:
+        line.close()
+    wait_until(lambda: serves(server), "an answer")
+    assert server.log.count("no more files") == 1
+    assert "Traceback" not in server.log
+    assert all(line.startswith("time=") for line in server.log.splitlines())
