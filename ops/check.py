@@ -64,7 +64,7 @@ def check(deep: bool, repair: bool, adopt: bool, as_json: bool, env_file: Path |
 
 
 def _adopt(env_file: Path | None) -> None:
-    with opened(env_file, make=True) as (settings, metadata):
+    with opened(env_file) as (settings, metadata):
         prepare_folder(settings.data_dir)
         open_bodies(settings, make=True)
         belonging.adopt(metadata, str(settings.data_dir / BODIES))

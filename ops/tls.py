@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import calendar
 import logging
+import os
 import re
+import signal
 import ssl
 import time
 from collections.abc import Iterator
@@ -25,6 +27,8 @@ log = logging.getLogger("gobi.tls")
 
 SUBJECT = "https"
 DAY_S = 24 * 3600.0
+# Between looks at files that did not fit at a reload.
+AGAIN_S = 5.0
 # Warned of so long before the end, or for the last fifth of a certificate that is good for a few days only.
 WARNED_S, WARNED_SHARE = 14 * DAY_S, 0.2
 RENEW = "renew it, then let the server take it: systemctl reload gobi"
@@ -74,7 +78,9 @@ def load(settings: Settings) -> Certificate | None:
 class Serving:
     """What the server does https with. `current` is None where it does not."""
 
-    current: Certificate | None = None
+    def __init__(self) -> None:
+        self.current: Certificate | None = None
+        self._refused: Settings | None = None  # at the last reload, what could not be used
 
     def take(self, settings: Settings) -> None:
         """At the start. Raises SettingsError."""
@@ -85,9 +91,21 @@ class Serving:
         try:
             self.current = load(settings)
         except SettingsError as error:
-            log.error("%s. The server goes on with the certificate that it had", error)
+            self._refused = settings
+            log.error("%s. The server goes on with the certificate that it had, and looks again", error)
         else:
+            self._refused = None
             self.tell(time.time())
+
+    def fits_now(self) -> bool:
+        """Whether what was refused at the last reload can be used: a renewal was in its middle, say."""
+        if self._refused is None:
+            return False
+        try:
+            load(self._refused)
+        except SettingsError:
+            return False
+        return True
 
     def tell(self, now: float) -> None:
         """Whether its end is near."""
@@ -99,16 +117,21 @@ class Serving:
             write("the certificate %s: %s", finding.text, finding.advice)
 
     def attach(self, arbiter: Any) -> None:  # noqa: ANN401  # gunicorn has no types
-        """gunicorn has no hook for a turn of its loop: once a day it is told again."""
+        """gunicorn has no hook for a turn of its loop. Once a day it is told again whether the end is near."""
         turn = arbiter.manage_workers
-        due = time.monotonic()
+        due = look = time.monotonic()
 
         def manage_workers() -> None:
-            nonlocal due
+            nonlocal due, look
             turn()
-            if time.monotonic() >= due:
-                due = time.monotonic() + DAY_S
+            now = time.monotonic()
+            if now >= due:
+                due = now + DAY_S
                 self.tell(time.time())
+            if now >= look:
+                look = now + AGAIN_S
+                if self.fits_now():
+                    os.kill(os.getpid(), signal.SIGHUP)  # the reload that was asked for
 
         arbiter.manage_workers = manage_workers
 

@@ -79,7 +79,7 @@ def _judge(own: str | None, mark: str | None, vaults: Sequence[Vault], root: str
         raise Misconfigured(
             f"the database knows of no files, and there are bodies in {root}: was it lost, or is it another one? See "
             "to GOBI_DATA_DIR, GOBI_MONGO_URI and GOBI_MONGO_DB, or put a backup back (gobi restore-backup); to begin "
-            f"anew, move that folder away. {_ON_PURPOSE}"
+            "anew, move that folder away"
         )
     return False
 
