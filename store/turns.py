@@ -8,6 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from store.errors import Unavailable
+
 
 class Turns:
     """Turns by name. `folder` is made where it is missing, but not what it lies in. Names have to be fit for files:
@@ -17,9 +19,12 @@ class Turns:
         self._folder = folder
 
     def take(self, name: str) -> Callable[[], None] | None:
-        """What ends the turn, or None where somebody else has it. Raises OSError."""
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """What ends the turn, or None where somebody else has it. Raises Unavailable."""
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            descriptor = os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise Unavailable(f"the data folder cannot be used ({error.strerror}): see to its disk", 10) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

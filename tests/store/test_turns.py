@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from store.errors import Unavailable
 from store.turns import Turns
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,3 +46,9 @@ def test_a_turn_ends_with_the_process_that_has_it(tmp_path: Path) -> None:
         assert Turns(tmp_path).take("me") is None
         other.kill()
     assert Turns(tmp_path).take("me") is not None
+
+
+def test_where_the_data_folder_is_away_there_is_no_turn_and_nothing_is_made(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable):
+        Turns(tmp_path / "away" / "turns").take("me")
+    assert not (tmp_path / "away").exists()
