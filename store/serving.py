@@ -25,7 +25,7 @@ def take(folder: Path, patience_s: float = PATIENCE_S) -> None:
         try:
             return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            if error.errno != errno.EWOULDBLOCK:
                 return None
         if time.monotonic() > until:
             os.close(descriptor)

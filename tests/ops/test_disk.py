@@ -223,6 +223,12 @@ def test_a_mistyped_data_folder_is_said_and_not_made(offline: GobiServer, argume
     assert list(offline.data_dir.iterdir()) == []
 
 
+def test_a_mistyped_data_folder_is_not_adopted(offline: GobiServer) -> None:
+    done = offline.gobi("check", "--adopt")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (78, "", 1)
+    assert not offline.data_dir.exists()
+
+
 def test_a_backup_of_nobody_and_nothing_is_none(offline: GobiServer) -> None:
     offline.start()
     done = offline.gobi("backup", "backups")
