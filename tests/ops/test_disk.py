@@ -265,6 +265,12 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", place], check=True)
 
 
+def make_read_only(disk: Path) -> None:
+    """As soon as whoever was killed has let go of it."""
+    command = ["mount", "-o", "remount,ro", str(disk)]
+    wait_until(lambda: subprocess.run(command, capture_output=True).returncode == 0, "nobody to write there")
+
+
 @pytest.mark.parametrize("ended", ["in order", "killed"])
 def test_what_only_reads_works_on_a_disk_that_is_read_only(disk: Path, tmp_path: Path, ended: str) -> None:
     """As an SD card that is dying: what is on it is to be saved first. Killed, the newest is in the write-ahead log."""
@@ -277,7 +283,7 @@ def test_what_only_reads_works_on_a_disk_that_is_read_only(disk: Path, tmp_path:
         server.kill9()
     else:
         server.stop()
-    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    make_read_only(disk)
     done = server.gobi("backup", "backups")
     assert done.returncode == 0, done.stderr
     assert (done.stderr.count("\n"), "read-only" in done.stderr) == (1, True)
@@ -298,7 +304,7 @@ def test_what_only_reads_works_on_a_disk_that_is_read_only(disk: Path, tmp_path:
 def test_what_writes_says_that_the_disk_is_read_only(disk: Path, tmp_path: Path) -> None:
     server = GobiServer(tmp_path / "server", data_dir=disk / "data")
     server.add_user()
-    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    make_read_only(disk)
     for arguments in (("user", "add", "you", "--generate"), ("gc",), ("serve",)):
         done = server.gobi(*arguments)
         assert done.returncode in (69, 78)
