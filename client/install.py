@@ -31,6 +31,15 @@ class Download(NamedTuple):
     trash: bool
 
 
+class _Installed(NamedTuple):
+    """`executable`: whether the file may be run by what is known of it; None for what is recorded of its path."""
+
+    download: Download
+    entry: Entry
+    seen_ns: int
+    executable: bool | None
+
+
 class Installer:
     """Every method may raise Stopped.
 
@@ -43,7 +52,7 @@ class Installer:
         self._staying = staying
         self._staged: list[tuple[Download, str]] = []
         self._size = 0
-        self._installed: list[tuple[Download, Entry, int]] = []
+        self._installed: list[_Installed] = []
         self._removed: list[Action] = []
         self.no_room: str | None = None
 
@@ -88,7 +97,8 @@ class Installer:
             moved = self._work.fs.rename(entry.path, download.head.path, entry, download.head.mtime, self._staying)
         except (LocalChange, Blocked):
             return False
-        self._installed.append((download, moved, seen_ns))
+        record = self._work.index.records.get(entry.path)
+        self._installed.append(_Installed(download, moved, seen_ns, record is not None and record.executable))
         self._removed.append(old)
         self._work.report.renamed += 1
         self._work.report.trail.append(("renamed here", f"{old.path} → {download.head.path}"))
@@ -116,8 +126,8 @@ class Installer:
         except Blocked as error:
             self._give_up(staged, error)
             return
-        for download, entry, seen_ns in self._installed:
-            self._work.same(download.head, entry, seen_ns)
+        for one in self._installed:
+            self._work.same(one.download.head, one.entry, one.seen_ns, before=one.executable)
         for action in self._removed:
             self._work.gone(action.path)
         self._installed, self._removed = [], []
@@ -135,7 +145,9 @@ class Installer:
         except Blocked as error:
             self._work.wait(download.action, str(error))
         else:
-            self._installed.append((download, entry, seen_ns))
+            # A new file cannot be run; one in another's place is as that one was.
+            executable = False if download.expected is None else None
+            self._installed.append(_Installed(download, entry, seen_ns, executable))
             self._work.report.downloaded += 1
             self._work.report.trail.append(("received", head.path))
 
@@ -144,8 +156,8 @@ class Installer:
         for download, handle in staged:
             self._work.fs.unstage(handle)
             self._work.wait(download.action, str(error))
-        for download, _, _ in self._installed:
-            self._work.wait(download.action, str(error))
+        for one in self._installed:
+            self._work.wait(one.download.action, str(error))
         for action in self._removed:
             self._work.wait(action, str(error))
         self._installed, self._removed = [], []

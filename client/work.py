@@ -64,15 +64,23 @@ class Work:
     seen: int = 0
     room: Room = field(default_factory=Room)
 
-    def same(self, version: Version, entry: Entry, seen_ns: int, executable: bool | None = None) -> None:
+    def same(
+        self,
+        version: Version,
+        entry: Entry,
+        seen_ns: int,
+        executable: bool | None = None,
+        before: bool | None = None,
+    ) -> None:
         """Both sides have this version. `seen_ns`: a moment before the file was looked at.
 
         `executable`: as it was sent. Where it was not, the file becomes what the version says, unless somebody changed
-        just that here.
+        just that here. `before`: what it was before that, where it is not what was recorded of this path.
         """
         assert version.hash is not None, "only a put is the same as a file"
         old = self.index.records.get(version.path)
-        before = old is not None and old.executable
+        if before is None:
+            before = old is not None and old.executable
         if executable is None:
             executable = before
             if before or version.executable or version.path in self.view.hashes:

@@ -119,6 +119,27 @@ def test_a_renamed_and_edited_script_may_still_be_run(laptop: Machine, desktop: 
     assert may_run(desktop, "tools/other.sh")
 
 
+def test_a_script_that_vanished_comes_back_as_one(house: House, laptop: Machine, desktop: Machine, script: str) -> None:
+    laptop.delete(script)
+    laptop.sync()
+    desktop.sync()
+    assert (may_run(laptop, script), may_run(desktop, script)) == (True, True)
+    assert len(house.history(script)) == 1
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_rename_and_a_change_of_it_travel_together(
+    laptop: Machine, desktop: Machine, script: str, runs: bool
+) -> None:
+    chmod(laptop, script, 0o755 if runs else 0o644)
+    laptop.rename(script, "other.sh")
+    laptop.sync()
+    desktop.sync()
+    for machine in (laptop, desktop, laptop):
+        machine.sync()
+    assert (may_run(laptop, "other.sh"), may_run(desktop, "other.sh")) == (runs, runs)
+
+
 def test_an_older_version_comes_back_with_it(house: House, laptop: Machine, desktop: Machine, script: str) -> None:
     laptop.write(script, "no script\n")
     chmod(laptop, script, 0o644)
