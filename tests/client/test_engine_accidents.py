@@ -606,7 +606,7 @@ def test_a_deletion_that_the_disk_refuses_waits(
     real.sync()
     vault.delete("a.md")
 
-    def refuse(path: str, expected: Entry, trash: bool) -> None:
+    def refuse(path: str, expected: Entry, trash: bool, *_: object) -> None:
         raise Blocked("the folder is read-only")
 
     monkeypatch.setattr(real.disk, "remove", refuse)
