@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from client.ignore import FILE as IGNORE_FILE
 from client.index import Record
 from client.ports import Clock, FileSystem, Stopped
-from client.queue import DELETE, Operation, OperationQueue
+from client.queue import DELETE, Operation
 from client.renames import recognise
 from client.scan import View
 from sync.model import Change
@@ -18,21 +18,25 @@ BY_HAND, BY_WATCH = "rm", "watch"
 
 
 class MassDelete(Stopped):
-    """Most files are about to be deleted everywhere, and nobody has named them."""
+    """Most files, `paths`, are about to be deleted everywhere, and nobody has named them."""
+
+    def __init__(self, message: str, paths: set[str]) -> None:
+        super().__init__(message)
+        self.paths = paths
 
 
 @dataclass
 class Outgoing:
     """The report, in path order.
 
-    `renamed`: old path → new path. `deletes`: the queue's deletes that are part of it, by path. `doubtful`: how many
-    deletes nobody asked for by name.
+    `renamed`: old path → new path. `deletes`: the queue's deletes that are part of it, by path. `doubtful`: the
+    deletes that nobody asked for by name.
     """
 
     changes: list[Change] = field(default_factory=list)
     renamed: dict[str, str] = field(default_factory=dict)
     deletes: dict[str, Operation] = field(default_factory=dict)
-    doubtful: int = 0
+    doubtful: set[str] = field(default_factory=set)
 
     def hashes(self) -> dict[str, str]:
         """The content that was reported, by path."""
@@ -53,12 +57,15 @@ def collect(
 
 
 def check_mass_delete(outgoing: Outgoing, tracked: int) -> None:
-    """Raises MassDelete."""
-    if outgoing.doubtful > FEW and outgoing.doubtful * 2 > tracked:
+    """Raises MassDelete: more than half of the files; and, once they were held back, for as long as they are many."""
+    doubtful = outgoing.doubtful
+    held = any(one.refused for path, one in outgoing.deletes.items() if path in doubtful)
+    if len(doubtful) > FEW and (held or len(doubtful) * 2 > tracked):
         raise MassDelete(
-            f"{outgoing.doubtful:,} of {tracked:,} files would be deleted everywhere, so nothing was done. If that is "
-            "what you want, sync again with --allow-mass-delete; if not, put the files back first, or sync without "
-            "--propagate-deletes to get them back from the server"
+            f"{len(doubtful):,} of {tracked:,} files would be deleted everywhere, so nothing was done. If that is "
+            "what you want, sync again with --allow-mass-delete; if not, put the files back first, or sync again "
+            "without --propagate-deletes to get them back from the server",
+            doubtful,
         )
 
 
@@ -80,12 +87,6 @@ def deletes_of(
         if path not in known and (path in planned or (record is not None and record.may_be_there)):
             deletes.append(Operation(DELETE, path, record.stamp if record else None, by=by, at=now))
     return deletes
-
-
-def forget_seen_deletes(queue: OperationQueue) -> None:
-    """What vanished while somebody watched is taken for an accident: it comes back with the next sync."""
-    waiting, _ = queue.load()
-    queue.replace([one for one in waiting if one.op != DELETE or one.by == BY_HAND])
 
 
 class _Collector:
@@ -160,7 +161,7 @@ class _Collector:
             if path in self._found.renamed:
                 yield Change(path, "delete", record.stamp, sent=record.sent)
             elif self._propagate_deletes and record.stamp is not None and path not in self._waiting:
-                self._found.doubtful += 1
+                self._found.doubtful.add(path)
                 yield Change(path, "delete", record.stamp, sent=record.sent)
             else:
                 yield Change(path, "missing", record.stamp, sent=record.sent)
@@ -169,7 +170,7 @@ class _Collector:
         operation = self._deletes[path]
         self._found.deletes[path] = operation
         if operation.by != BY_HAND and record.hash not in self._kept:
-            self._found.doubtful += 1
+            self._found.doubtful.add(path)
         base = operation.base if record.stamp is None else record.stamp
         return Change(path, "delete", base, sent=record.sent)
 

@@ -12,16 +12,18 @@ from typing import NamedTuple
 
 from client import guard
 from client.ahead import Ahead, ahead
-from client.changes import Outgoing, check_mass_delete, collect
+from client.changes import MassDelete, Outgoing, check_mass_delete, collect
 from client.conversation import CHUNK, Answer, CursorExpired, converse
 from client.foresee import Heard, foresee
+from client.hold import hold, resume
 from client.ignore import FILE as IGNORE_FILE
-from client.index import START, Index, Record
+from client.index import START, Index
 from client.pending import Touched
 from client.ports import Clock, FileSystem, Progress, ServerAway, Transport
 from client.queue import DELETE, Operation, OperationQueue
 from client.report import Report, Silent
 from client.scan import BUSY, View
+from client.sent import forget_sent, remember_sent
 from client.sight import Sight
 from client.standing import stand
 from client.todo import divide, kept, plan
@@ -81,6 +83,7 @@ class Engine:
         self._ahead = work_ahead
         self._room = Room()
         self._seen = 0  # the newest stamp that the cursor is known to be past
+        self._resumed = False  # whether what an earlier process left has been dealt with
         self._lost = 0  # bodies that the server misses, by its last answer
         self._nowhere: set[str] = set()  # such bodies that are not here either
         self.removing: set[str] = set()  # what vanishes right now because others deleted it
@@ -128,17 +131,37 @@ class Engine:
             return one.op != DELETE or one.path not in options.busy
 
         waiting, later = divide(self._load(report), concerns)
-        self._remember_sent(waiting)
+        remember_sent(waiting, self._index)
         if self._rules_are_settled():
             self._fs.dispute_rules(None)
         view, deleted = self.sight.everything(waiting, options.busy, accept_mounts=options.accept_mounts)
         self._fs.keep_rules()
         if deleted:
             waiting, later = divide(self._load(report), concerns)
-        outgoing, answer, full = self._exchange(view, waiting, options)
+        if not self._resumed:
+            waiting = resume(waiting, meant=options.allow_mass_delete or options.propagate_deletes)
+            later = resume(later, meant=False)
+        try:
+            outgoing, answer, full = self._exchange(view, waiting, options)
+        except MassDelete as most:
+            waiting, held = self._hold(most, waiting, later, view)
+            later = [*later, *held]
+            outgoing, answer, full = self._exchange(view, waiting, options)
         report.full |= full
         allowed = options.allow_mass_delete
-        return self._settle(view, waiting, later, outgoing, answer, report, full=full, allow_mass_delete=allowed)
+        again = self._settle(view, waiting, later, outgoing, answer, report, full=full, allow_mass_delete=allowed)
+        self._resumed = True
+        return again
+
+    def _hold(
+        self, most: MassDelete, waiting: Iterable[Operation], later: Sequence[Operation], view: View
+    ) -> tuple[list[Operation], list[Operation]]:
+        """Whoever watches goes on without these deletes. Others stop (raises `most`), and drop them next time."""
+        going, held = hold(waiting, most.paths, view)
+        if self.sight.witness is None:
+            self._queue.replace([*going, *held, *later])
+            raise most
+        return going, held
 
     def _quick_round(self, touched: Touched, heard: Sequence[Heard] | None, report: Report) -> bool:
         records = self._index.records
@@ -151,14 +174,19 @@ class Engine:
             return one.path in touched.paths or one.path in told or (heard is None and not one.refused)
 
         waiting, later = divide(self._load(report), concerns)
-        self._remember_sent(waiting)
+        remember_sent(waiting, self._index)
         paths = touched.paths | told | {one.path for one in waiting}
         view, deleted = self.sight.of(paths, touched, waiting)
         if deleted:
             waiting, later = divide(self._load(report), concerns)
         some = {path: records[path] for path in paths if path in records}
         outgoing = collect(view, some, waiting, self._fs, full=False, propagate_deletes=False)
-        check_mass_delete(outgoing, len(records))
+        try:
+            check_mass_delete(outgoing, len(records))
+        except MassDelete as most:
+            waiting, held = self._hold(most, waiting, later, view)
+            later = [*later, *held]
+            outgoing = collect(view, some, waiting, self._fs, full=False, propagate_deletes=False)
         if heard is not None:
             unsettled = {one.path for one in (*waiting, *later) if one.op != DELETE}
             answer = foresee(outgoing.changes, heard, records, self._index.cursor, unsettled)
@@ -168,7 +196,7 @@ class Engine:
                 return again
         answer = converse(self._transport, self._index.cursor, outgoing.changes, records, self._chunk)
         self._chunk = answer.chunk
-        self._look_at_the_rest(view, answer, paths, touched, waiting)
+        self._look_at_the_rest(view, answer, paths, touched, [*waiting, *later])
         return self._settle(view, waiting, later, outgoing, answer, report)
 
     def _look_at_the_rest(
@@ -211,7 +239,7 @@ class Engine:
         unseen = [*later, *(one for one in waiting if self._is_unseen(one, view))]
         if not foreseen:
             self._lost = answer.lost
-            self._forget_sent(outgoing, answer)
+            forget_sent(outgoing, answer, self._index)
             planned = plan(answer, outgoing, self._clock)
             self._queue.replace([*planned, *outgoing.deletes.values(), *unseen])
         work = Work(
@@ -253,34 +281,6 @@ class Engine:
         if damaged:
             report.notes.append(f"{damaged} unreadable lines of the queue were dropped")
         return waiting
-
-    def _remember_sent(self, waiting: Iterable[Operation]) -> None:
-        """A sync broke off: any of the hashes in its plan may be on the server, or may not.
-
-        They go to the index, and durably, because the next plan takes the place of that one.
-        """
-        broken_off = False
-        for one in waiting:
-            record = self._index.records.get(one.path, Record.unknown(one.path))
-            for digest in one.sent:
-                if digest not in (*record.sent, record.hash):
-                    record = record.sending(digest)
-                    self._index.put(record)
-                    broken_off = True
-        if broken_off:
-            self._index.save()
-
-    def _forget_sent(self, outgoing: Outgoing, answer: Answer) -> None:
-        """What was reported and calls for nothing is as the server has it: nothing that was sent before came there."""
-        called_for = answer.actions.keys() | answer.overtaken.keys()
-        for change in outgoing.changes:
-            record = self._index.records.get(change.path)
-            by_itself = change.executable is not None and record is not None and change.hash == record.hash
-            if by_itself and record and change.path not in called_for:  # an older server, that knows nothing of it
-                record = record._replace(executable=bool(change.executable))
-                self._index.put(record)
-            if change.kind == "put" and change.path not in called_for and record and (record.sent or record.conflict):
-                self._index.put(record._replace(sent=(), conflict=None))
 
     def _exchange(self, view: View, waiting: list[Operation], options: Options) -> tuple[Outgoing, Answer, bool]:
         """What was reported, what is to be done about it, and whether the sync began from "0"."""

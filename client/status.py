@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from client.changes import collect
+from client.hold import hold, is_held
 from client.index import Index
 from client.ports import Clock, FileSystem
 from client.queue import DELETE, OperationQueue
@@ -16,6 +17,7 @@ def status(fs: FileSystem, index: Index, queue: OperationQueue, clock: Clock) ->
     waiting, damaged = queue.load()
     records = index.records
     view = look(fs, index, clock, Silent())
+    waiting, held = hold(waiting, {one.path for one in waiting if is_held(one)}, view)
     outgoing = collect(view, records, waiting, fs, full=False, propagate_deletes=False)
     found = Status(cursor=index.cursor, files=len(view.entries), skipped=view.skipped)
     for change in outgoing.changes:
@@ -30,7 +32,7 @@ def status(fs: FileSystem, index: Index, queue: OperationQueue, clock: Clock) ->
         elif change.hash != record.hash and record.conflict is None:
             found.edited.append(change.path)
     pending = [one._replace(why=one.why or "the last sync did not get to it") for one in waiting if one.op != DELETE]
-    found.conflicts, found.refused, found.waiting = stand(view, records, pending, fs)
+    found.conflicts, found.refused, found.waiting = stand(view, records, [*pending, *held], fs)
     if damaged:
         found.notes.append(f"{damaged} lines of the queue are unreadable; the next sync drops them")
     return found

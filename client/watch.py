@@ -12,7 +12,7 @@ import select
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from client.changes import BY_WATCH, MassDelete, deletes_of, forget_seen_deletes
+from client.changes import BY_WATCH, deletes_of
 from client.diary import Diary
 from client.engine import Engine, Options
 from client.errand import Errands, Outcome
@@ -294,9 +294,6 @@ class Watch:
             return
         error = outcome.error
         assert error is not None, "an errand without a value has failed"
-        if isinstance(error, MassDelete):
-            forget_seen_deletes(self._queue)
-            raise error
         if not time_may_mend(error):
             raise error
         self._wait_for(error)

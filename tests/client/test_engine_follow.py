@@ -226,15 +226,82 @@ def test_a_new_file_of_which_nothing_reached_the_server_is_forgotten(watcher: Wa
     assert "new.md" not in watcher.machine.index.records
 
 
-def test_most_of_a_folder_is_not_deleted_without_a_word(watcher: Watcher, vault: Server) -> None:
-    names = [f"{number}.md" for number in range(30)]
-    for name in names:
+# -- most of the folder at once
+
+
+MANY = [f"{number}.md" for number in range(30)]
+
+
+@pytest.fixture
+def emptied(watcher: Watcher, vault: Server) -> Watcher:
+    for name in MANY:
         watcher.machine.write(name, name)
-    watcher.follow(*names)
-    for name in names:
+    watcher.follow(*MANY)
+    for name in MANY:
+        watcher.machine.delete(name)
+    report = watcher.follow(*MANY)
+    assert [path for path, _ in report.refused] == ["what was deleted here (30 files)"]
+    return watcher
+
+
+def test_most_of_a_folder_is_not_deleted_and_the_rest_goes_on(emptied: Watcher, vault: Server) -> None:
+    emptied.machine.write("note.md", "edited")
+    emptied.follow("note.md")
+    emptied.follow(heard=[emptied.told(vault.put("theirs.md", b"theirs"))])
+    emptied.engine.sync()
+    emptied.machine.delete("other.md")
+    emptied.follow("other.md")
+    assert vault.files().keys() >= {*MANY, "other.md"}
+    assert vault.files()["note.md"] == b"edited"
+    assert set(emptied.machine.files()) == {"note.md", "theirs.md"}, "nothing comes back by itself"
+    assert emptied.machine.status().deletes == []
+    assert [path for path, _ in emptied.machine.status().refused] == ["what was deleted here (31 files)"]
+
+
+def test_what_is_made_anew_is_no_delete_any_more(emptied: Watcher, vault: Server) -> None:
+    for name in MANY[:25]:
+        emptied.machine.write(name, "anew")
+    report = emptied.follow(*MANY[:25])
+    assert report.refused == []
+    assert set(vault.files()) == {"note.md", "other.md", *MANY[:25]}, "the few that are left are believed"
+
+
+def test_many_deletes_are_held_back_however_the_folder_grows(emptied: Watcher, vault: Server) -> None:
+    more = [f"new/{number}.md" for number in range(60)]
+    for name in more:
+        emptied.machine.write(name, name)
+    emptied.follow(*more)
+    assert vault.files().keys() >= {*MANY, *more}
+
+
+def test_what_was_held_back_comes_back_with_the_next_process(emptied: Watcher, vault: Server) -> None:
+    emptied.machine.restart()
+    report = emptied.machine.sync()
+    assert report.exit_code == 0
+    assert emptied.machine.files() == vault.files()
+    assert set(vault.files()) == {"note.md", "other.md", *MANY}
+
+
+@pytest.mark.parametrize("propagate", [False, True])
+def test_what_was_held_back_is_deleted_where_a_person_says_so(emptied: Watcher, vault: Server, propagate: bool) -> None:
+    emptied.machine.restart()
+    emptied.machine.sync(propagate_deletes=propagate, allow_mass_delete=True)
+    assert emptied.machine.files() == vault.files() == {"note.md": b"one", "other.md": b"other"}
+
+
+def test_what_was_seen_and_not_judged_yet_stops_a_sync_once(watcher: Watcher, vault: Server) -> None:
+    """As where the watch was killed right after the deletes."""
+    for name in MANY:
+        watcher.machine.write(name, name)
+    watcher.follow(*MANY)
+    records = watcher.machine.index.records
+    watcher.machine.queue.append([Operation(DELETE, name, records[name].stamp, by=BY_WATCH) for name in MANY])
+    for name in MANY:
         watcher.machine.delete(name)
     with pytest.raises(MassDelete):
-        watcher.follow(*names)
+        watcher.machine.sync()
+    watcher.machine.sync()
+    assert watcher.machine.files() == vault.files()
     assert len(vault.files()) == 32
 
 
