@@ -3,7 +3,7 @@
 #   sh round.sh PROGRAM FOLDER PORT
 set -eu
 gobi=$1 folder=$2 url=http://127.0.0.1:$3
-export HOME="$folder" GOBI_DATA_DIR="$folder/data" GOBI_LISTEN="127.0.0.1:$3"
+export HOME="$folder" XDG_CACHE_HOME="$folder/.cache" GOBI_DATA_DIR="$folder/data" GOBI_LISTEN="127.0.0.1:$3"
 mkdir -p "$folder/one" "$folder/two"
 cd "$folder"
 "$gobi" --version

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import shutil
 import subprocess
+import tempfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from deploy.package.single import ROOTS
 from deploy.package.wheels import PYTHONS
 from tests.packages import machine
 from tests.services import free_port
@@ -19,6 +22,7 @@ pytestmark = pytest.mark.dist
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DIST = ROOT / "dist"
+NOBODY = pwd.getpwnam("nobody")
 ROUND = Path(__file__).with_name("round.sh")
 PATIENCE_S = 1_800  # unpacking and compiling takes an emulated processor minutes
 # The shared libraries that the packages' Depends: stand for.
@@ -74,6 +78,38 @@ def test_the_single_file_does_a_round_on(version: str, tmp_path: Path) -> None:
     command = ["sh", str(ROUND), str(DIST / "gobi"), str(tmp_path / "round"), str(free_port())]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.stdout.endswith("in step\n"), done.stdout + done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root goes on as somebody else")
+def test_root_runs_the_single_file_over_a_data_folder_of_somebody_elses() -> None:
+    """As `sudo gobi user add me` does, with the service's data: nobody else may look into root's home."""
+    kept = Path(ROOTS).exists()
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        for name, mode in (("home", 0o700), ("data", 0o700), ("backups", 0o700)):
+            (folder / name).mkdir(mode=mode)
+        for name in ("data", "backups"):
+            os.chown(folder / name, NOBODY.pw_uid, NOBODY.pw_gid)
+        environ = {"PATH": "/usr/bin:/bin", "HOME": f"{folder}/home", "GOBI_DATA_DIR": f"{folder}/data"}
+        environ["GOBI_LISTEN"] = f"127.0.0.1:{free_port()}"
+
+        def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+            return subprocess.run([DIST / "gobi", *arguments], env=environ, capture_output=True, text=True, timeout=120)
+
+        commands = ("user add me --generate", "user list", "doctor", "check", "gc", f"backup {folder}/backups")
+        for command in commands:
+            done = run(*command.split())
+            assert done.returncode == 0, (command, done)
+        assert {path.stat().st_uid for path in (folder / "data").rglob("*")} == {NOBODY.pw_uid}
+        with subprocess.Popen([DIST / "gobi", "serve"], env=environ, stdout=subprocess.PIPE, text=True) as server:
+            assert server.stdout is not None
+            said = server.stdout.readline()
+            server.terminate()
+        assert "gobi is listening on" in said
+        assert list((folder / "home").iterdir()) == []
+    if not kept:
+        shutil.rmtree(ROOTS)
 
 
 @pytest.mark.parametrize("suite", ["bookworm", "trixie"])
