@@ -16,6 +16,7 @@ BUNDLE_BYTES = 8 * 1024 * 1024
 HANDFUL = 1024 * 1024  # bytes handed on at a time
 PIECES_AHEAD = 8
 FAILURES = 3  # files in a row that cannot be fetched before it must be the network
+REFUSALS = 10  # files in a row that something on the way refuses before it is asked for no more
 
 Piece = list[tuple[Download, list[bytes]]]
 
@@ -177,19 +178,31 @@ class Fetcher:
                 self._take(download, chunks)
         except ServerAway as away:
             self._failures += 1
-            if self._failures == FAILURES:
+            if self._failures >= FAILURES:
                 raise
             self._work.wait_for_server(download.action, away.message)
         except ServerRefused as no:
-            if no.status in (401, 403):
+            if is_not_gobis(no):
+                self._refuse(download, no)
+            elif no.status in (401, 403):
                 raise
-            if no.status in (404, 410):
+            elif no.status in (404, 410):
                 self._work.retry(download.action, "the server has a newer version by now")
             else:
                 self._work.wait(download.action, str(no), refused=True)
         else:
             self._failures = 0
             self._installer.flush_if_due()
+
+    def _refuse(self, download: Download, no: ServerRefused) -> None:
+        """What is on the way does not let this one through. Raises `no` where it lets nothing through."""
+        self._failures += 1
+        if self._failures == REFUSALS or not self._others_pass():
+            raise no
+        if no.status >= 500:
+            self._work.wait_for_server(download.action, str(no))
+        else:
+            self._work.wait(download.action, str(no), refused=True)
 
 
 def _bounded(chunks: Iterable[bytes], version: Version) -> list[bytes]:

@@ -8,7 +8,7 @@ from typing import BinaryIO
 import pytest
 
 from client.ports import Pushed, ServerAway, ServerRefused, SyncAnswer
-from sync.model import Change, Json
+from sync.model import Change, Json, Version
 from tests.client.direct import Direct, Server
 from tests.client.machines import MemoryMachine
 
@@ -22,6 +22,7 @@ class Way(Direct):
     def __init__(self, server: Server, device: str) -> None:
         super().__init__(server, device)
         self.rule: Rule = lambda changes, size: None
+        self.asked: Callable[[Sequence[Version]], None] = lambda wanted: None
         self.rows: int | None = None  # changes that one exchange may report
         self.closed: Exception | None = None
         self.sizes: list[int] = []
@@ -35,6 +36,14 @@ class Way(Direct):
         if self.rows is not None and len(changes) > self.rows:
             raise proxys(413)
         return super().sync(cursor, changes, last, limit)
+
+    def pull(self, wanted: Sequence[Version]) -> Iterator[tuple[Version, Iterator[bytes]]]:
+        self.asked(wanted)
+        return super().pull(wanted)
+
+    def get(self, version: Version) -> Iterator[bytes]:
+        self.asked([version])
+        return super().get(version)
 
     def push(self, changes: Sequence[Change], bodies: dict[str, bytes], keep: bool) -> Pushed:
         size = sum(map(len, bodies.values()))
@@ -243,3 +252,61 @@ def test_a_report_of_changes_that_is_too_large_for_the_way_goes_in_parts(
     way.rows = 40
     assert laptop.sync().in_step
     assert vault.files().keys() == paths
+
+
+# -- the way back
+
+
+@pytest.mark.parametrize("no", [lambda: proxys(413), lambda: proxys(502), lambda: proxys(403), cut])
+def test_what_cannot_be_fetched_at_once_is_fetched_in_parts(
+    vault: Server, way: Way, laptop: MemoryMachine, no: Callable[[], Exception]
+) -> None:
+    for number in range(40):
+        vault.put(f"{number}.md", b"note")
+
+    def few(wanted: Sequence[Version]) -> None:
+        if len(wanted) > 5:
+            raise no()
+
+    way.asked = few
+    assert laptop.sync().in_step
+    assert laptop.files().keys() == vault.files().keys()
+
+
+@pytest.mark.parametrize(
+    ("no", "code"), [(lambda: proxys(403), 1), (lambda: proxys(404), 1), (lambda: proxys(500), 69), (cut, 69)]
+)
+def test_one_file_that_does_not_come_through_keeps_no_other_back(
+    vault: Server, way: Way, laptop: MemoryMachine, no: Callable[[], Exception], code: int
+) -> None:
+    for number in range(20):
+        vault.put(f"{number}.md", b"note")
+    vault.put("film.mp4", b"." * (9 * MB))
+
+    def not_these(wanted: Sequence[Version]) -> None:
+        if {one.path for one in wanted} & {"film.mp4", "7.md"}:
+            raise no()
+
+    way.asked = not_these
+    report = laptop.sync()
+    assert laptop.files().keys() == vault.files().keys() - {"film.mp4", "7.md"}
+    assert report.exit_code == code
+    way.asked = lambda wanted: None
+    assert laptop.sync().in_step
+    assert laptop.files().keys() == vault.files().keys()
+
+
+def test_a_way_that_lets_nothing_come_is_not_blamed_on_the_files(
+    vault: Server, way: Way, laptop: MemoryMachine
+) -> None:
+    for number in range(500):
+        vault.put(f"{number}.md", b"note")
+    asked = []
+
+    def nothing(wanted: Sequence[Version]) -> None:
+        asked.append(len(wanted))
+        raise proxys(405)
+
+    way.asked = nothing
+    with pytest.raises(ServerRefused, match="405"):
+        laptop.sync()
