@@ -372,6 +372,10 @@ class Bodies(Protocol):
         stored bytes stays behind.
         """
 
+    def claim(self, vault_id: str, hashes: Iterable[str]) -> set[str]:
+        """Those of these that were forsaken. They are not any more, so whoever asks has them counted: of several
+        that ask at once, one is told of each."""
+
     def counted(self, vault_id: str, wanted: Iterable[tuple[str, int]]) -> set[str]:
         """Which of these (hash, size) the vault has whole and counts already. Only looks."""
 

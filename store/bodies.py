@@ -16,16 +16,17 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn, cast
 
 from store import healing
 from store.base import Received
 from store.bodies_aside import FORSAKEN, TRASH, bring_back, make_folder, place, quarantine, trash_place
 from store.bodies_incoming import DiskIncoming, remove, translated
 from store.bodies_mark import Presence
-from store.bodies_verify import Verified, damaged
+from store.bodies_verify import Verified, Watched, damaged
 from store.errors import BodyMissing, Unavailable
 from store.flush import flush_files
 
@@ -95,7 +96,7 @@ class DiskBodies:
             folders.add(folder)
         flush_files(folders, on=self._root)
         self._known_folders |= folders
-        healing.found(self._root, vault_id, {one.hash for one in received})
+        new -= healing.found(self._root, vault_id, {one.hash for one in received})  # counted all the time
 
     def reuse(self, vault_id: str, wanted: Iterable[tuple[str, int]]) -> dict[str, bool]:
         found: dict[str, bool] = {}
@@ -144,6 +145,10 @@ class DiskBodies:
             except OSError:
                 pass  # whatever made the body useless is the better thing to tell
 
+    def claim(self, vault_id: str, hashes: Iterable[str]) -> set[str]:
+        with translated():
+            return {digest for digest in hashes if _claim(self._place(vault_id, digest)[1])}
+
     def counted(self, vault_id: str, wanted: Iterable[tuple[str, int]]) -> set[str]:
         found: set[str] = set()
         with translated():
@@ -177,22 +182,21 @@ class DiskBodies:
         _, path = self._place(vault_id, hash)
         with translated():
             try:
-                file = open(path, "rb", buffering=0)  # noqa: SIM115  # it is what this gives
+                found = open(path, "rb", buffering=0)  # noqa: SIM115  # it is what this gives
             except FileNotFoundError:
-                file = self._open_again(vault_id, hash, path)
+                found = self._open_again(vault_id, hash, path)
+            file = cast(BinaryIO, Watched(found, partial(self._unreadable, vault_id, hash)))
             try:
                 return self._verified.open(vault_id, hash, file)
-            except OSError as error:
-                file.close()
-                if error.errno != errno.EIO:
-                    raise
-                # Left where it is, for it may be whole; whoever sends it again replaces it.
-                log.error("the disk does not give the body %s of vault %s: %s", hash, vault_id, error)
-                healing.note_lost(self._root, vault_id, [hash])
-                raise damaged(hash) from None
             except BaseException:
                 file.close()
                 raise
+
+    def _unreadable(self, vault_id: str, digest: str, error: OSError) -> NoReturn:
+        """The body is left where it is, for it may be whole; whoever sends it again replaces it. Raises BodyDamaged."""
+        log.error("the disk does not give the body %s of vault %s: %s", digest, vault_id, error)
+        healing.note_lost(self._root, vault_id, [digest])
+        raise damaged(digest) from None
 
     def _open_again(self, vault_id: str, digest: str, path: str) -> FileIO:
         """Raises BodyMissing, Unavailable, OSError."""
@@ -278,9 +282,9 @@ def _name(received: Received, path: str) -> bool:
         if error.errno not in _NO_LINK:
             raise
         there = _stat(path)
-        # Over what is there: equal bytes, and what was just flushed may heal a damaged file.
+        # Over what is there: equal bytes, and what was just flushed may heal a damaged file, which is counted.
         os.rename(received.temporary, path)
-        return _claim(path) or there is None or there.st_size != received.size
+        return _claim(path) or there is None
     remove(received.temporary)
     return True
 

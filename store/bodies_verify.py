@@ -7,12 +7,14 @@ first, if it is not larger than `WAITED_FOR`; what is larger is served as it is.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import logging
 import os
 from collections.abc import Callable
-from typing import BinaryIO, cast
+from io import FileIO
+from typing import BinaryIO, NoReturn, cast
 
 from store.errors import BodyDamaged
 
@@ -61,6 +63,41 @@ class Verified:
                 self._good.pop(next(iter(self._good)), None)
             except (RuntimeError, StopIteration):  # another thread is at it
                 break
+
+
+class Watched(io.RawIOBase):
+    """A body's file. `unreadable` is called where the disk does not give a part, and raises what that comes to."""
+
+    def __init__(self, file: FileIO, unreadable: Callable[[OSError], NoReturn]) -> None:
+        self._file = file
+        self._unreadable = unreadable
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return self._file.read(size) or b""
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            self._unreadable(error)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 class Verifying(io.RawIOBase):

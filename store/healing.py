@@ -50,17 +50,17 @@ def lost(root: str, vault_id: str) -> list[str]:
     return sorted(name for name in names if HASH.fullmatch(name))
 
 
-def found(root: str, vault_id: str, hashes: Collection[str]) -> None:
-    """Takes the notes about these away. Raises OSError."""
+def found(root: str, vault_id: str, hashes: Collection[str]) -> set[str]:
+    """Takes the notes about these away; returns those that there was a note about. Raises OSError."""
     folder = _folder(root, vault_id)
     try:
-        names = os.listdir(folder)
+        noted = {digest for digest in os.listdir(folder) if digest in hashes}
     except FileNotFoundError:
-        return
-    for digest in names:
-        if digest in hashes:
-            with suppress(FileNotFoundError):  # another worker's, at the same moment
-                os.unlink(f"{folder}/{digest}")
+        return set()
+    for digest in noted:
+        with suppress(FileNotFoundError):  # another worker's, at the same moment
+            os.unlink(f"{folder}/{digest}")
+    return noted
 
 
 def _folder(root: str, vault_id: str) -> str:

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from store.base import Bodies, Bus, Metadata, Transaction, Vault
 from store.bodies_confirm import confirm
 from store.commit import Committed, Group
+from store.counting import Counting
 from store.errors import BadCursor, Purged
 from store.groups import MOST_WRITES, publish
 from store.offload import Offload, inline
@@ -102,6 +103,7 @@ class Undo:
         self._bus = bus
         self._reader = reader
         self._offload = offload
+        self._counting = Counting(metadata, bodies, offload)
 
     def preview(self, vault: Vault, asked: Asked, *, device: str, user: str) -> Undone:
         """What `run` would do now. Raises BadCursor, CursorExpired, Purged."""
@@ -130,23 +132,22 @@ class Undo:
         return _in_order(undone)
 
     def _put_back(self, vault: Vault, steps: Sequence[_Step], undone: Undone, device: str, user: str) -> None:
-        there = self._offload(self._bodies.reuse, vault.id, _bodies_of(steps))
-        new = {digest for digest, is_new in there.items() if is_new}
-        try:
+        with self._counting.new_bodies(vault) as new:
+            there = self._offload(self._bodies.reuse, vault.id, _bodies_of(steps))
+            new.update(digest for digest, is_new in there.items() if is_new)
+            counted = frozenset(new)
             some = _with_bodies(steps, there.keys(), undone)
             if not some:
                 return
             about = {step.head.path for step in some}
-            done = self._metadata.transact(vault.id, partial(_commit, some, device, user, frozenset(new)), about)
+            done = self._metadata.transact(vault.id, partial(_commit, some, device, user, counted), about)
             if done.committed is not None:
                 new.difference_update(done.committed.named)
                 restored = {(one.hash, one.size) for one in done.committed.versions if one.hash is not None}
                 confirm(self._bodies, self._offload, vault.id, restored)
+                self._counting.committed(vault, {hash: size for hash, size in restored if hash not in counted})
                 publish(self._bus, vault.id, done.committed)
             _take(done, undone)
-        finally:
-            if new:
-                self._offload(self._bodies.forsake, vault.id, new)
 
     # -- what there is to do
 

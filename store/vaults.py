@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,8 +16,10 @@ from store.base import Bodies, Bus, Metadata, Received, Transaction, Vault
 from store.bodies_confirm import confirm
 from store.bodies_verify import damaged
 from store.commit import Batch, Committed, Group, Outcome
+from store.counting import Counting
 from store.errors import (
     BadRequest,
+    BodyMissing,
     DiskFull,
     Full,
     HashMismatch,
@@ -98,6 +100,7 @@ class Vaults:
         self._quota = Quota(metadata, bodies, offload, quota)
         self._groups = GroupCommit(metadata, bus, quota)
         self._merging = Merging(metadata, bodies, offload=offload)
+        self._counting = Counting(metadata, bodies, offload)
 
     # -- one file
 
@@ -128,7 +131,7 @@ class Vaults:
         except BaseException:
             self._offload(self._bodies.discard, [received])
             raise
-        with self._new_bodies(vault) as new:
+        with self._counting.new_bodies(vault) as new:
             new.update(self._offload(self._bodies.keep, vault.id, [received]))
             outcome = self._commit_one(vault, write, new)
         return self._settled_by_merge(vault, [write], [outcome])[0]
@@ -157,7 +160,7 @@ class Vaults:
             raise Stale(_STALE, there)
         write = Write(path, "put", head, device, user, version.hash, version.size, version.mtime)
         write = replace(write, executable=version.executable)
-        with self._new_bodies(vault) as new:
+        with self._counting.new_bodies(vault) as new:
             self._require_bodies(vault, [(version.hash, version.size)], new)
             return self._commit_one(vault, write, new)
 
@@ -195,10 +198,13 @@ class Vaults:
 
     def _commit(self, vault: Vault, writes: Sequence[Write], new: set[str]) -> list[Outcome]:
         """Commits, and takes the bodies out of `new` that found a use. Raises BodyMissing."""
-        outcomes, named = self._groups.commit(vault.id, Batch(writes, frozenset(new)))
+        counted = frozenset(new)
+        outcomes, named = self._groups.commit(vault.id, Batch(writes, counted))
         new -= named
         used = [one for one, outcome in zip(writes, outcomes, strict=True) if outcome.verdict in _USING]
-        confirm(self._bodies, self._offload, vault.id, {(one.hash, one.size) for one in used if one.hash is not None})
+        sizes = {one.hash: one.size for one in used if one.hash is not None}
+        confirm(self._bodies, self._offload, vault.id, set(sizes.items()))
+        self._counting.committed(vault, {digest: sizes[digest] for digest in sizes.keys() - counted})
         return outcomes
 
     def _commit_one(self, vault: Vault, write: Write, new: set[str]) -> Outcome:
@@ -223,7 +229,7 @@ class Vaults:
         Raises BadRequest, TooLarge; Full where not one change fits.
         """
         intake = Intake(self._bodies, device=device, user=user, keep=keep, max_file=self._max_file)
-        with self._new_bodies(vault) as new:
+        with self._counting.new_bodies(vault) as new:
             try:
                 for chunk in chunks:
                     self._offload(intake.feed, chunk)
@@ -304,7 +310,7 @@ class Vaults:
         return self._resolve(vault, conflict_id, choice).versions
 
     def _resolve(self, vault: Vault, conflict_id: str, choice: Choice) -> Committed:
-        with self._new_bodies(vault) as new:
+        with self._counting.new_bodies(vault) as new:
             if choice.text is not None:
                 received = self._receive_text(vault, choice.text)
                 new.update(self._offload(self._bodies.keep, vault.id, [received]))
@@ -312,11 +318,13 @@ class Vaults:
             conflict = self._metadata.conflict(vault.id, conflict_id)
             if conflict is None:
                 raise NotFound("there is no such conflict")
-            self._require_bodies(vault, [(one.hash, one.size) for one in conflict.candidates], new)
-            done = self._metadata.transact(vault.id, partial(_resolve, conflict_id, choice, new), {conflict.path})
+            lost = self._require_sides(vault, conflict, choice, new)
+            counted = frozenset(new)
+            done = self._metadata.transact(vault.id, partial(_resolve, conflict_id, choice, counted), {conflict.path})
             new.difference_update(done.named)
-            wanted = {(one.hash, one.size) for one in done.versions if one.hash is not None}
+            wanted = {(one.hash, one.size) for one in done.versions if one.hash is not None and one.hash not in lost}
             confirm(self._bodies, self._offload, vault.id, wanted)
+            self._counting.committed(vault, {hash: size for hash, size in wanted if hash not in counted})
         publish(self._bus, vault.id, done)
         return done
 
@@ -355,15 +363,26 @@ class Vaults:
 
     # -- room and bodies
 
-    @contextmanager
-    def _new_bodies(self, vault: Vault) -> Iterator[set[str]]:
-        """A set for hashes of new bodies. Those that are still in it at the end came to nothing, and it says so."""
-        new: set[str] = set()
-        try:
-            yield new
-        finally:
-            if new:
-                self._offload(self._bodies.forsake, vault.id, new)
+    def _require_sides(self, vault: Vault, conflict: Conflict, choice: Choice, new: set[str]) -> set[str]:
+        """The hashes of candidates that the disk has lost. They are in the history with the others, and are asked for;
+        only what the outcome is made of has to be there. Raises BodyMissing."""
+        needed: dict[str, int] = {}
+        chosen = conflict.candidate(choice.candidate)
+        if chosen is not None and choice.keep in ("client", "both"):
+            needed[chosen.hash] = chosen.size
+        head = self._metadata.heads(vault.id, [conflict.path]).get(conflict.path)
+        if head is not None and head.hash is not None and choice.keep in ("server", "both"):
+            needed[head.hash] = head.size
+        wanted = needed | {one.hash: one.size for one in conflict.candidates}
+        there = self._offload(self._bodies.reuse, vault.id, wanted.items())
+        new |= {digest for digest, is_new in there.items() if is_new}
+        lost = wanted.keys() - there.keys()
+        for digest in lost:
+            with suppress(BodyMissing):
+                self._offload(self._bodies.open, vault.id, digest).close()  # so clients hear that it is lost
+        for digest in lost & needed.keys():
+            raise damaged(digest)
+        return lost
 
     def _require_bodies(self, vault: Vault, wanted: Sequence[tuple[str, int]], new: set[str]) -> None:
         there = self._offload(self._bodies.reuse, vault.id, wanted)

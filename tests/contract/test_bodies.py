@@ -106,9 +106,9 @@ def test_no_vault_sees_another_ones_bodies(bodies: Bodies) -> None:
     """Knowing a hash opens nothing."""
     keep(bodies, b"mine")
     assert not has(bodies, b"mine", OTHER)
-    with pytest.raises(BodyMissing):
-        bodies.open(OTHER, sha256(b"mine"))
     assert keep(bodies, b"mine", vault=OTHER) == {sha256(b"mine")}
+    with pytest.raises(BodyMissing):
+        bodies.open("00000000000000cc", sha256(b"mine"))
 
 
 def test_a_body_that_is_not_there_is_missing(bodies: Bodies) -> None:
@@ -147,6 +147,14 @@ def test_one_body_uploaded_many_times_at_once_is_one_body(bodies: Bodies) -> Non
     assert read(bodies, b"the same") == b"the same"
 
 
+def test_a_body_that_was_lost_is_not_new_when_it_comes_again(bodies: Bodies) -> None:
+    """It was counted all the time."""
+    with pytest.raises(BodyMissing):
+        bodies.open(VAULT, sha256(b"lost"))
+    assert keep(bodies, b"lost", b"new") == {sha256(b"new")}
+    assert bodies.lost(VAULT) == []
+
+
 # -- reusing
 
 
@@ -168,6 +176,15 @@ def test_a_body_that_came_to_nothing_counts_as_new_for_the_next(bodies: Bodies) 
     assert bodies.reuse(VAULT, [(one, 3), (two, 3)]) == {one: False, two: True}
     assert bodies.reuse(VAULT, [(two, 3)]) == {two: False}
     assert read(bodies, b"two") == b"two"
+
+
+def test_what_was_forsaken_can_be_claimed_once(bodies: Bodies) -> None:
+    one, two = sha256(b"one"), sha256(b"two")
+    keep(bodies, b"one", b"two")
+    bodies.forsake(VAULT, [one])
+    assert bodies.claim(VAULT, [one, two, sha256(b"never")]) == {one}
+    assert bodies.claim(VAULT, [one, two]) == set()
+    assert keep(bodies, b"one") == set()
 
 
 def test_forsaking_what_is_not_there_is_harmless(bodies: Bodies) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
@@ -174,21 +174,55 @@ def test_what_is_put_aside_is_never_written_over(bodies: DiskBodies) -> None:
     assert sorted(path.read_bytes() for path in folder.iterdir()) == sorted(kept)
 
 
+class BadSector(FileIO):
+    """A file of which the disk does not give what lies from `AT` on."""
+
+    AT = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        end = os.fstat(self.fileno()).st_size if size is None or size < 0 else self.tell() + size
+        if end > self.AT:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), self.name)
+        return super().read(size) or b""
+
+
+def with_a_bad_sector(patch: pytest.MonkeyPatch, at: int) -> None:
+    """On the whole disk."""
+    patch.setattr(BadSector, "AT", at)
+    patch.setattr("store.bodies.open", lambda path, _mode, buffering: BadSector(path), raising=False)
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["read for the first time", "known to be good"])
+@pytest.mark.parametrize(
+    ("body", "at"),
+    [(b"note", 0), (LARGE, 0), (LARGE, 2 * SMALL), (LARGE, 3 * SMALL - 1)],
+    ids=["small", "at its beginning", "in its middle", "at its end"],
+)
 def test_what_the_disk_does_not_give_is_lost_for_now_and_stays_where_it_is(
+    bodies: DiskBodies, monkeypatch: pytest.MonkeyPatch, body: bytes, at: int, known: bool
+) -> None:
+    """A bad sector, wherever it is; it stands for one file, and what else the disk has goes on being served."""
+    keep(bodies, body)
+    keep(bodies, b"another")
+    if known:
+        read(bodies, body)
+    with monkeypatch.context() as patched, pytest.raises(BodyDamaged):
+        with_a_bad_sector(patched, at)
+        read(bodies, body)
+    assert bodies.lost(VAULT) == [sha256(body)]
+    assert place(bodies, body).exists()
+    assert read(bodies, b"another") == b"another"
+    keep(bodies, body)
+    assert (read(bodies, body), bodies.lost(VAULT)) == (body, [])
+
+
+def test_a_bad_sector_is_noted_by_whoever_wants_only_a_part(
     bodies: DiskBodies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bad sector; it stands for one file, and what else the disk has goes on being served."""
-    keep(bodies, b"note")
-    keep(bodies, b"another")
-
-    def fail(file: BinaryIO, _size: int) -> bytes:
-        raise OSError(errno.EIO, os.strerror(errno.EIO), file.name)
-
-    with monkeypatch.context() as patched, pytest.raises(BodyDamaged):
-        patched.setattr(bodies_verify, "_read", fail)
-        read(bodies, b"note")
-    assert bodies.lost(VAULT) == [sha256(b"note")]
-    assert place(bodies, b"note").exists()
-    assert read(bodies, b"another") == b"another"
-    keep(bodies, b"note")
-    assert (read(bodies, b"note"), bodies.lost(VAULT)) == (b"note", [])
+    keep(bodies, LARGE)
+    with_a_bad_sector(monkeypatch, 2 * SMALL)
+    with bodies.open(VAULT, sha256(LARGE)) as file, pytest.raises(BodyDamaged):
+        partly(file)
+        file.seek(5)
+        file.read(10)
+    assert bodies.lost(VAULT) == [sha256(LARGE)]

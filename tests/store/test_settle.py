@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from store.errors import BadRequest, BodyMissing, NotFound, PathTaken, Stale
+from store.errors import BadRequest, NotFound, PathTaken, Stale
 from store.settle import Choice
 from sync.judge import Verdict
 from sync.model import Conflict, Cursor, Version
@@ -272,16 +272,6 @@ def test_an_unknown_conflict_is_not_found(dispute: Dispute) -> None:
 def test_a_choice_has_to_make_sense(keep: str, text: str | None) -> None:
     with pytest.raises(BadRequest, match="`keep`"):
         Choice(keep, 1, "desktop", "me", text=text)
-
-
-def test_a_candidate_whose_body_is_lost_stops_the_settlement(dispute: Dispute) -> None:
-    """Nothing is committed on bytes that are not there; whoever has them is asked for them."""
-    world, log = dispute.world, dispute.world.log()
-    world.bodies.remove_vault(world.vault.id)
-    with pytest.raises(BodyMissing):
-        world.resolve(dispute.conflict, "server", dispute.server.stamp)
-    assert_unchanged(world, log, [dispute.conflict])
-    assert world.reader.lost(world.vault) == [dispute.conflict.candidates[0].hash]
 
 
 @pytest.fixture
