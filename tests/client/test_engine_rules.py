@@ -401,3 +401,31 @@ def test_a_folder_that_an_earlier_gobi_synced_with_gits_own_files_loses_none(
         assert report.exit_code == 0
     assert vault.files().keys() == {"repo/.git/config", "repo/main.py"}
     assert "repo/.git/config" in desktop.files()
+
+
+# -- names that cannot be synced
+
+
+NFD = "u\N{COMBINING DIAERESIS}.txt"
+
+
+@pytest.mark.parametrize(
+    "name", ["tab\there", "back\\slash", "new\nline", NFD, b"latin\xe9".decode("utf-8", "surrogateescape")]
+)
+def test_a_name_that_cannot_be_synced_is_named_with_what_to_do(on_disk: DiskMachine, vault: Server, name: str) -> None:
+    on_disk.write(name, "text")
+    on_disk.write("note.md", "note")
+    report = on_disk.sync()
+    assert vault.files().keys() == {RULES, "note.md"}
+    (left_out,) = report.left_out
+    assert left_out.name.isprintable()
+    assert "rename" in left_out.reason
+    assert report.exit_code == on_disk.status().exit_code == 1
+
+
+def test_a_name_that_cannot_be_synced_and_is_left_out_is_no_word_worth(on_disk: DiskMachine) -> None:
+    on_disk.write(RULES, "*.tmp\nold*/\n")
+    on_disk.write("tab\there.tmp", "text")
+    on_disk.write("old\tones/note.md", "text")
+    report = on_disk.sync()
+    assert (report.skipped, report.exit_code) == ([], 0)
