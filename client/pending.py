@@ -15,8 +15,10 @@ class Times(NamedTuple):
 
     `settle`: what a program still has to do to a file that it has just closed. `renamed`, `gone`: how long a name may
     be missing in the middle of a program's saving. `found`: for a file of a new folder to be written to, if it is still
-    being written. `open`: how long a file that is open is left alone after the last write. `together`: what is due so
-    soon goes along. `quiet`: a burst is over. `most`: how long a burst may go on before what has come is sent.
+    being written. `open`: how long a file that is open is left alone after the last write; `without_end`: how long one
+    that is written to without a pause is left alone, at first, and then twice as long each time, up to `rarely`.
+    `together`: what is due so soon goes along. `quiet`: a burst is over. `most`: how long a burst may go on before what
+    has come is sent.
     `patience`: the same for a burst of deletes, which the guard against deleting most of a folder can only judge as a
     whole.
     """
@@ -26,6 +28,8 @@ class Times(NamedTuple):
     gone: float = 0.25
     found: float = 0.25
     open: float = 2.0
+    without_end: float = 30.0
+    rarely: float = 600.0
     together: float = 0.05
     quiet: float = 0.1
     most: float = 1.0
@@ -52,6 +56,14 @@ class _Wait(NamedTuple):
     gone: bool = False
 
 
+class _Writing(NamedTuple):
+    """A file that is written to: since when, until when it is no pause yet, and how long it is left alone."""
+
+    since: float
+    until: float
+    patience: float
+
+
 class Pending:
     """`clock` gives seconds that only go forward."""
 
@@ -59,6 +71,7 @@ class Pending:
         self._clock = clock
         self._times = times
         self._waiting: dict[str, _Wait] = {}
+        self._writing: dict[str, _Writing] = {}
         self._taken: deque[tuple[float, int]] = deque()  # when, how many
         self._latest = 0.0  # when something happened last
         self._since = 0.0  # when what waits began to wait, about
@@ -76,7 +89,10 @@ class Pending:
         self._wait(path, self._times.renamed if renamed else self._times.gone, gone=True)
 
     def open(self, path: str) -> None:
-        self._wait(path, self._times.open, written=True, open=True)
+        now, times = self._clock(), self._times
+        before = self._writing.get(path, _Writing(now, now, times.without_end))
+        self._writing[path] = before._replace(until=now + times.open)
+        self._wait(path, min(times.open, max(0.0, before.since + before.patience - now)), written=True, open=True)
 
     def found(self, path: str) -> None:
         self._wait(path, self._times.found, written=True)
@@ -111,6 +127,10 @@ class Pending:
         due = {path: one for path, one in self._waiting.items() if one.due <= (now if one.open else soon)}
         for path in due:
             del self._waiting[path]
+            writing = self._writing.pop(path, None)
+            if writing is not None and now < writing.until:  # no pause: it goes as it is, and less often from now on
+                patience = min(writing.patience * 2, self._times.rarely)
+                self._writing[path] = _Writing(now, writing.until, patience)
         self._taken.append((now, len(due)))
         self._since = now
         return Touched(
@@ -123,6 +143,8 @@ class Pending:
         self, path: str, seconds: float, *, written: bool = False, open: bool = False, gone: bool = False
     ) -> None:
         now = self._latest = self._clock()
+        if not open:
+            self._writing.pop(path, None)
         if not self._waiting:
             self._since = now
         before = self._waiting.get(path)

@@ -185,9 +185,11 @@ class Watch:
         path, pending = news.path, self._pending
         match news.how:
             case How.WRITTEN:
-                pending.written(path)
+                for name in (path, *self._other_names(path)):
+                    pending.written(name)
             case How.OPEN:
-                pending.open(path)
+                for name in (path,) if path in pending else (path, *self._other_names(path)):
+                    pending.open(name)
             case How.FOUND:
                 pending.found(path)
             case How.MOVED:
@@ -198,6 +200,17 @@ class Watch:
                 below = path + "/"
                 for one in [one for one in list(self._index.records) if one.startswith(below)]:
                     self._note_gone(one, now)
+
+    def _other_names(self, path: str) -> list[str]:
+        """Hard links of the same file: the kernel tells only of the name that was written through."""
+        try:
+            status = os.lstat(os.path.join(self._root, path))
+        except OSError:
+            return []
+        if status.st_nlink == 1:
+            return []
+        records = list(self._index.records.values())
+        return [one.path for one in records if one.inode == status.st_ino and one.path != path]
 
     def _note_moved(self, path: str, source: str | None) -> None:
         """A temporary file that takes the place of a known one is a save, and goes at once."""

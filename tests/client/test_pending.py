@@ -85,6 +85,34 @@ def test_a_file_that_stays_open_waits_until_it_is_quiet(watchman: Watchman) -> N
     assert watchman.take_when_due().paths == {"journal.log"}
 
 
+def test_a_file_that_is_written_to_without_a_pause_goes_now_and_then(watchman: Watchman) -> None:
+    taken = []
+    for _ in range(2 * 600):
+        watchman.pending.open("app.log")
+        if watchman.pending.due_in() == 0:
+            assert watchman.pending.take().paths == {"app.log"}
+            taken.append(watchman.now - 100)
+        watchman.forward(0.5)
+    assert taken == [30, 90, 210, 450], "and less often as it goes on"
+
+
+def test_a_pause_of_a_file_that_is_written_to_ends_that(watchman: Watchman) -> None:
+    for _ in range(2 * 80):
+        watchman.pending.open("app.log")
+        if watchman.pending.due_in() == 0:
+            watchman.pending.take()
+        watchman.forward(0.5)
+    watchman.forward(TIMES.open)
+    watchman.take_when_due()
+    watchman.pending.open("app.log")
+    assert watchman.pending.due_in() == pytest.approx(TIMES.open)
+    started = watchman.now
+    while watchman.pending.due_in():
+        watchman.forward(0.5)
+        watchman.pending.open("app.log")
+    assert watchman.now - started == pytest.approx(TIMES.without_end)
+
+
 def test_a_name_that_is_missing_for_a_moment_is_one_that_somebody_is_busy_with(watchman: Watchman) -> None:
     watchman.pending.gone("note.md")
     watchman.forward(0.01)

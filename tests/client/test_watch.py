@@ -291,3 +291,19 @@ def test_a_replaced_file_that_a_program_has_open_is_looked_at_again_until_that_e
             program.write(", line 2")
         wait_until(client.has_said(".gobi/trash/"), "it to say where the rest is")
     assert [path.read_text() for path in root.glob(".gobi/trash/*/log")] == ["line 1, line 2"]
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_what_is_written_through_one_name_of_a_file_is_seen_under_all(root: Path, vault: Server, closed: bool) -> None:
+    (root / "x").mkdir()
+    (root / "y").mkdir()
+    with watching(Client(root, vault, HARDLY)) as client:
+        (root / "x" / "f").write_text("one")
+        (root / "y" / "f").hardlink_to(root / "x" / "f")
+        wait_until(lambda: len(vault.files()) == 2 and not client.watch.busy, "both names")
+        with (root / "x" / "f").open("a") as file:
+            file.write(" two")
+            file.flush()
+            if closed:
+                file.close()
+            wait_until(lambda: vault.files() == {"x/f": b"one two", "y/f": b"one two"}, "the edit under both names")
