@@ -22,13 +22,14 @@ class Answer:
     """What is to be done, by path, and the cursor that holds once it is.
 
     `overtaken`: reported paths that changed once more while the pages came: they have to be reported again. `lost`: how
-    many bodies the server misses. `chunk`: how many changes in a request came through.
+    many bodies the server misses. `max_file`: as in SyncAnswer. `chunk`: how many changes in a request came through.
     """
 
     cursor: str = START
     actions: dict[str, Action] = field(default_factory=dict)
     overtaken: dict[str, Action] = field(default_factory=dict)
     lost: int = 0
+    max_file: int = 0
     chunk: int = CHUNK
 
 
@@ -57,7 +58,7 @@ def converse(
                 )
             cursor = answer.cursor
             if not changes and not answer.more:
-                return Answer(cursor, pages.actions, pages.overtaken, answer.lost, chunk)
+                return Answer(cursor, pages.actions, pages.overtaken, answer.lost, answer.max_file, chunk)
     except ServerRefused as no:
         if no.code in ("cursor-expired", "bad-cursor"):
             raise CursorExpired from no

@@ -239,6 +239,7 @@ class Engine:
         unseen = [*later, *(one for one in waiting if self._is_unseen(one, view))]
         if not foreseen:
             self._lost = answer.lost
+            self._index.note_max_file(answer.max_file)
             forget_sent(outgoing, answer, self._index)
             planned = plan(answer, outgoing, self._clock)
             self._queue.replace([*planned, *outgoing.deletes.values(), *unseen])

@@ -76,7 +76,9 @@ class HttpTransport:
         asked = Body.of_json({"cursor": cursor, "changes": rows, "last": last, "limit": limit})
         answer = self._connection.json("POST", f"{self._vault}/sync", asked)
         actions = [Action.from_json(row) for row in answer["actions"]]
-        return SyncAnswer(actions, answer["cursor"], answer["more"], answer.get("lost") or 0)
+        return SyncAnswer(
+            actions, answer["cursor"], answer["more"], answer.get("lost") or 0, answer.get("max_file") or 0
+        )
 
     # -- sending
 

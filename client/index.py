@@ -140,7 +140,8 @@ class Index:
         self.cursor = START
         self.rules = ""  # the ignore patterns of the sync that the cursor is from
         self.mounts: dict[str, str] | None = None  # what was mounted in the folder at the latest look, by path
-        self._meta: dict[str, str] = {}  # what changed of it
+        self.max_file: int | None = None  # bytes of the largest file that the server takes; 0: it does not say
+        self._meta: dict[str, str] = {}  # what changed of all that
         try:
             self._prepare()
             self._load()
@@ -183,6 +184,12 @@ class Index:
         if mounts != self.mounts:
             self.mounts = mounts
             self._meta["mounts"] = json.dumps(mounts)
+
+    def note_max_file(self, size: int) -> None:
+        """Durable with the next `save` or `finish`."""
+        if size != self.max_file:
+            self.max_file = size
+            self._meta["max_file"] = str(size)
 
     def put_reading(self, reading: Record) -> None:
         self.readings[reading.path] = reading
@@ -248,6 +255,7 @@ class Index:
     def _load(self) -> None:
         meta = dict(self._db.execute("SELECT name, value FROM meta"))
         self.cursor, self.rules = meta.get("cursor", START), meta.get("rules", "")
+        self.max_file = int(meta["max_file"]) if "max_file" in meta else None
         self.mounts = json.loads(meta["mounts"]) if "mounts" in meta else None
         with collector_paused():
             plain = self._db.execute(f"SELECT {_PLAIN} FROM files")

@@ -237,12 +237,14 @@ class ServerRefused(Exception):
 
 
 class SyncAnswer(NamedTuple):
-    """`lost`: how many bodies the server's disk is known to have lost."""
+    """`lost`: how many bodies the server's disk is known to have lost. `max_file`: bytes of the largest file that it
+    takes; 0 where it does not say."""
 
     actions: list[Action]
     cursor: str
     more: bool
     lost: int = 0
+    max_file: int = 0
 
 
 class Result(NamedTuple):

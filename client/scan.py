@@ -25,6 +25,8 @@ EMPTIED = (
 )
 
 CHANGING = "it keeps changing"
+LARGE = 1 << 30  # bytes of a file that is not read before it is known whether the server takes it
+
 BUSY = "somebody is in the middle of changing it"
 MOUNTING = "another disk is mounted here than at the latest look at everything"
 
@@ -109,6 +111,7 @@ def look(
         view.hashes = {path: index.readings[path].hash for path in known}
         view.executable = {path: fs.executable(path) for path in known}
         doubtful = [entry for entry in doubtful if entry.path not in known]
+    doubtful = _worth_reading(view, doubtful, index.max_file)
     _examine(view, doubtful, busy, fs, records, clock, progress)
     return view
 
@@ -124,6 +127,21 @@ def _with_executable(view: View, doubtful: list[Entry], fs: FileSystem, index: I
         elif entry is not None and record is not None:
             view.fresh.append(record)
     return doubtful + more
+
+
+def _worth_reading(view: View, doubtful: list[Entry], most: int | None) -> list[Entry]:
+    """Without what the server would not take: reading a file that is sparse and vast may have no end.
+
+    `most`: as in Index. Before the server has said it, the largest are left for the round after it has.
+    """
+    if most == 0:
+        return doubtful
+    for entry in doubtful:
+        if most is None and entry.size > LARGE:
+            view.unsteady.add(entry.path)
+        elif most is not None and entry.size > most:
+            view.held[entry.path] = f"is too large: {entry.size:,} bytes, and the server takes {most:,} at most"
+    return [entry for entry in doubtful if entry.size <= (most or LARGE)]
 
 
 def _look_at_mounts(view: View, before: dict[str, Mount] | None, fs: FileSystem, index: Index) -> None:
@@ -169,6 +187,7 @@ def glance(
         unwritten = entry.path in moved and record is not None and record[3:7] == entry[1:]
         if not unwritten and not is_clean(record, entry):
             doubtful.append(entry)
+    doubtful = _worth_reading(view, doubtful, index.max_file)
     _examine(view, doubtful, busy, fs, records, clock, Silent())
     return view
 

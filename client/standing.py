@@ -33,7 +33,7 @@ def stand(view: View, records: Mapping[str, Record], queue: Collection[Operation
     """`queue`: what it has after the latest sync."""
     in_conflict = ((path, one.conflict) for path, one in records.items() if one.conflict)
     conflicts = sorted((path, conflict) for path, conflict in in_conflict if not fs.ignored(path))
-    refused = [(one.path, one.why) for one in queue if one.refused and not is_held(one)]
+    refused = [(one.path, one.why) for one in queue if one.refused and one.path not in view.held and not is_held(one)]
     if held := sum(map(is_held, queue)):
         refused.append((f"{WHAT} ({held:,} files)", WHY))
     refused += view.held.items()

@@ -152,7 +152,7 @@ def create_app(services: Services, options: Options) -> Application:
     add(v1 + "/files",                      files.Listing(s.registry, s.reader))
     add(v1 + "/files/{path:path}",          files.File(s.registry, s.reader, s.vaults, download))
     add(v1 + "/changes",                    changes.Changes(s.registry, s.reader))
-    add(v1 + "/sync",                       changes.Sync(s.registry, s.reader, s.offload))
+    add(v1 + "/sync",                       changes.Sync(s.registry, s.reader, s.offload, s.vaults.max_file))
     add(v1 + "/lost",                       lost.Lost(s.registry, s.reader))
     add(v1 + "/lost/{hash}",                lost.Found(s.registry, s.vaults))
     add(v1 + "/push",                       bundles.Push(s.registry, s.reader, s.vaults))

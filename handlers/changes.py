@@ -62,10 +62,11 @@ class SyncRequest(Struct):
 class Sync:
     """/v1/vaults/{vault}/sync"""
 
-    def __init__(self, registry: Registry, reader: Reader, offload: Offload) -> None:
+    def __init__(self, registry: Registry, reader: Reader, offload: Offload, max_file: int) -> None:
         self._registry = registry
         self._reader = reader
         self._offload = offload
+        self._max_file = max_file
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
         user = caller.of(req).user
@@ -80,6 +81,7 @@ class Sync:
         if asked.last and not answer.more and there.members.get(user) != "read":
             lost = len(self._reader.lost(there))
             row |= {"lost": lost} if lost else {}
+            row["max_file"] = self._max_file
         replies.send(resp, row)
 
 

@@ -102,6 +102,11 @@ class Vaults:
         self._merging = Merging(metadata, bodies, offload=offload)
         self._counting = Counting(metadata, bodies, offload)
 
+    @property
+    def max_file(self) -> int:
+        """Bytes of the largest file that is taken."""
+        return self._max_file
+
     # -- one file
 
     def put(

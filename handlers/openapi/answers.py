@@ -169,12 +169,14 @@ class Action(Struct):
 
 
 class SyncAnswer(Struct):
-    """`lost`: of how many bodies the server is known to have lost the bytes; left out where there are none."""
+    """For those who may write, and with the last page only. `lost`: of how many bodies the server is known to have lost
+    the bytes; left out where there are none. `max_file`: bytes of the largest file that it takes."""
 
     actions: list[Action]
     cursor: Cursor
     more: bool
     lost: Maybe[Count] = UNSET
+    max_file: Maybe[Count] = UNSET
 
 
 class LostBodies(Struct):

@@ -121,7 +121,7 @@ class Direct(Overheard):
             reported = [_change(row) for row in wire]
             answer = reader.sync(self.server.vault, reader.parse_cursor(cursor), reported, last, limit)
             lost = len(reader.lost(self.server.vault))
-        return SyncAnswer(answer.actions, str(answer.cursor), answer.more, lost)
+        return SyncAnswer(answer.actions, str(answer.cursor), answer.more, lost, self.server.vaults.max_file)
 
     def push(self, changes: Sequence[Change], bodies: dict[str, bytes], keep: bool) -> Pushed:
         with self._request("push"):

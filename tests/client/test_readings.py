@@ -43,7 +43,64 @@ def laptop(vault: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
     one.close()
 
 
-def test_a_file_that_the_server_refuses_is_read_once(laptop: Reader) -> None:
+@pytest.fixture
+def silent(laptop: Reader, monkeypatch: pytest.MonkeyPatch) -> Reader:
+    """The laptop, with a server that does not say how large a file may be, as an older one."""
+    asked = laptop.transport.sync
+    monkeypatch.setattr(laptop.transport, "sync", lambda *given: asked(*given)._replace(max_file=0))
+    return laptop
+
+
+def test_a_file_larger_than_the_server_takes_is_not_read(vault: Server, laptop: Reader) -> None:
+    laptop.write("plain.md", "plain")
+    laptop.sync()
+    laptop.write("large.img", "x" * 101)
+    laptop.write("plain.md", "x" * 101)
+    laptop.clock.forward(10)
+    assert laptop.read_by_a_sync() == []
+    report = laptop.sync()
+    assert [path for path, _ in report.refused] == ["large.img", "plain.md"]
+    assert report.exit_code == 1
+    assert [path for path, _ in laptop.status().refused] == ["large.img", "plain.md"]
+    laptop.write("large.img", "x" * 100)
+    laptop.write("plain.md", "small again")
+    assert laptop.sync().in_step
+    assert vault.files() == {"large.img": b"x" * 100, "plain.md": b"small again"}
+
+
+def test_a_vast_file_is_not_read_before_the_server_has_said_how_large_a_file_may_be(
+    vault: Server, laptop: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("client.scan.LARGE", 150)
+    laptop.write("vast.img", "x" * 200)
+    laptop.write("plain.md", "plain")
+    laptop.clock.forward(10)
+    assert laptop.read_by_a_sync() == ["plain.md"]
+    assert vault.files() == {"plain.md": b"plain"}
+
+
+def test_a_server_that_does_not_say_how_large_a_file_may_be_gets_all_of_them(
+    vault: Server, silent: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("client.scan.LARGE", 10)
+    silent.write("large.img", "x" * 100)
+    silent.sync()
+    assert vault.files() == {"large.img": b"x" * 100}
+    assert silent.sync().in_step
+
+
+def test_a_limit_that_was_raised_lets_the_file_go(vault: Server, laptop: Reader) -> None:
+    laptop.write("large.img", "x" * 200)
+    laptop.sync()
+    assert laptop.sync().exit_code == 1
+    vault.vaults._max_file = 300
+    laptop.sync()
+    assert laptop.sync().in_step
+    assert vault.files() == {"large.img": b"x" * 200}
+
+
+def test_a_file_that_the_server_refuses_is_read_once(silent: Reader) -> None:
+    laptop = silent
     laptop.write("large.img", "x" * 200)
     laptop.clock.forward(10)
     assert laptop.read_by_a_sync() == ["large.img"]
@@ -55,7 +112,8 @@ def test_a_file_that_the_server_refuses_is_read_once(laptop: Reader) -> None:
     assert laptop.read == []
 
 
-def test_a_file_that_grew_beyond_what_the_server_takes_is_read_once(vault: Server, laptop: Reader) -> None:
+def test_a_file_that_grew_beyond_what_the_server_takes_is_read_once(vault: Server, silent: Reader) -> None:
+    laptop = silent
     laptop.write("large.img", "small")
     laptop.sync()
     laptop.write("large.img", "x" * 200)

@@ -63,6 +63,13 @@ def test_a_file_of_an_impossible_time_does_not_stop_the_others(me: Person) -> No
     assert {row["path"]: row["do"] for row in answer["actions"]} == {"odd.md": "upload", "plain.md": "upload"}
 
 
+def test_whoever_may_write_is_told_how_large_a_file_may_be(me: Person) -> None:
+    most = sync(me, "0")["max_file"]
+    assert most > 0
+    put = {"path": "a.md", "kind": "put", "base": None, "hash": sha256(b"a"), "size": 1}
+    assert "max_file" not in sync(me, "0", put, last=False)
+
+
 def test_what_others_changed_comes_with_the_last_request_only(me: Person) -> None:
     me.put("theirs.md", b"text")
     first = sync(me, "0", {"path": "mine.md", "kind": "missing"}, last=False)
