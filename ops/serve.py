@@ -60,7 +60,7 @@ def prepare(settings: Settings) -> str:
         check_database(settings, make=True)
         prepare_folder(settings.data_dir)
         check_writable(settings.data_dir)
-        serving.take(settings.data_dir)
+        serving.take(settings.data_dir, alone=settings.redis_url is None)
     with closing(open_metadata(settings)) as metadata:
         belonging.check(metadata, root)
         prepare_folder(settings.data_dir)

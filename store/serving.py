@@ -1,4 +1,4 @@
-"""One server at a time over an embedded database: two would not hear of each other's commits."""
+"""One server at a time over an embedded database, unless all have a Redis to hear of each other's commits by."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ LOCK = "serving"
 PATIENCE_S = 5.0
 
 
-def take(folder: Path, patience_s: float = PATIENCE_S) -> None:
-    """Holds the data folder until this process, and what it becomes and starts, has ended. A file system without locks
-    is as good as locked. Raises InUse, OSError."""
+def take(folder: Path, *, alone: bool, patience_s: float = PATIENCE_S) -> None:
+    """Holds the data folder, `alone` or with others, until this process, and what it becomes and starts, has ended. A
+    file system without locks is as good as locked. Raises InUse, OSError."""
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     os.set_inheritable(descriptor, True)
     until = time.monotonic() + patience_s
     while True:
         try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno != errno.EWOULDBLOCK:
                 return None
@@ -31,6 +31,6 @@ def take(folder: Path, patience_s: float = PATIENCE_S) -> None:
             os.close(descriptor)
             raise InUse(
                 f"another `gobi serve` works on {folder}: stop that one, or name another folder in GOBI_DATA_DIR "
-                "(several servers over one folder need MongoDB and Redis)"
+                "(several servers over one folder need GOBI_REDIS_URL, all of them)"
             )
         time.sleep(0.1)

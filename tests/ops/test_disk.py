@@ -19,7 +19,7 @@ from tests.e2e.machines import House
 from tests.mongo.asking import ask, put
 from tests.ops.looking import doctor
 from tests.server import GobiServer
-from tests.services import ReplicaSet, wait_until
+from tests.services import Redis, ReplicaSet, wait_until
 
 LOOKING = (("check",), ("gc", "--dry-run"), ("gc",), ("backup", "backups"))
 
@@ -323,6 +323,16 @@ def test_a_second_server_on_an_embedded_database_is_refused_and_the_first_goes_o
     assert ask(House([server], "notes", server.folder), "PUT", "").status == 201
     for arguments in (("backup", "backups"), ("gc",), ("check",), ("doctor",)):
         assert server.gobi(*arguments).returncode == 0
+
+
+def test_servers_that_tell_each_other_over_redis_may_share_a_folder(offline: GobiServer, redis_server: Redis) -> None:
+    offline.start(GOBI_REDIS_URL=redis_server.url)
+    second = GobiServer(offline.folder.with_name("second"), data_dir=offline.data_dir, GOBI_REDIS_URL=redis_server.url)
+    second.start()
+    third = GobiServer(offline.folder.with_name("third"), data_dir=offline.data_dir)
+    assert third.gobi("serve").returncode == 75  # it would be told nothing
+    for one in (offline, second):
+        one.close()
 
 
 def test_after_a_kill_the_next_server_starts_at_once(server: GobiServer) -> None:
