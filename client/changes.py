@@ -106,6 +106,8 @@ class _Collector:
         self._propagate_deletes = propagate_deletes
         self._waiting = {one.path for one in waiting if one.op != DELETE}
         self._deletes = {one.path: one for one in waiting if one.op == DELETE}
+        # What is to be sent on top of a tombstone is no older version of the path, whatever its bytes are.
+        self._bases = {one.path: one.base for one in waiting if one.op == "upload"}
         self._found = Outgoing()
         self._kept: set[str | None] = set()  # content that is sent under some name
 
@@ -141,7 +143,8 @@ class _Collector:
     def _put(self, path: str, record: Record, digest: str) -> Change:
         entry = self._view.entries[path]
         executable = self._view.made_executable(path, record)
-        return Change(path, "put", record.stamp, digest, entry.size, entry.mtime_us, record.sent, executable)
+        base = self._bases.get(path) if record.stamp is None else record.stamp
+        return Change(path, "put", base, digest, entry.size, entry.mtime_us, record.sent, executable)
 
     def _absent(self) -> Iterable[Change]:
         """Files that are gone, hidden, or never were here."""

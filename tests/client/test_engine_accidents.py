@@ -501,6 +501,53 @@ def test_a_server_restored_from_an_older_copy_gets_the_newer_files_back(
     assert laptop.sync().in_step
 
 
+def test_a_file_that_was_deleted_everywhere_and_is_made_again_is_sent_although_the_first_try_broke_off(
+    vault: Server, laptop: Machine
+) -> None:
+    """Its bytes are in the path's history from before. What was planned to be sent may not have been."""
+    laptop.write("a.md", "x")
+    laptop.sync()
+    vault.delete("a.md")
+    laptop.sync()
+    laptop.write("a.md", "x")
+
+    def cut(method: str, when: str) -> None:
+        if method in ("push", "put"):
+            raise ServerAway("the network is gone")
+
+    for _ in range(2):
+        laptop.transport.meddle = cut
+        with pytest.raises(ServerAway):
+            laptop.sync()
+        laptop.restart()
+    laptop.transport.meddle = lambda method, when: None
+    laptop.sync()
+    assert laptop.files() == vault.files() == {"a.md": b"x"}
+    assert laptop.sync().in_step
+
+
+def test_a_file_that_was_made_again_and_deleted_elsewhere_before_its_reply_came_is_deleted(
+    vault: Server, laptop: Machine
+) -> None:
+    laptop.write("a.md", "x")
+    laptop.sync()
+    vault.delete("a.md")
+    laptop.sync()
+    laptop.write("a.md", "x")
+
+    def lose(method: str, when: str) -> None:
+        if (method, when) == ("push", "after") and vault.files():
+            raise ServerAway("the network is gone")
+
+    laptop.transport.meddle = lose
+    with pytest.raises(ServerAway):
+        laptop.sync()
+    laptop.transport.meddle = lambda method, when: None
+    vault.delete("a.md")
+    laptop.sync()
+    assert laptop.files() == vault.files() == {}
+
+
 def test_newer_files_than_a_restored_server_has_return_although_it_has_purged_since(
     vault: Server, laptop: Machine, desktop: Machine
 ) -> None:
