@@ -118,10 +118,13 @@ class ReadableFolder:
             raise blocked(error) from error
 
     def folder_mtime(self, path: str) -> int | None:
+        folders = Folders(self._root, exact=self._folded)  # an open one would go on to be there after a move
         try:
-            return os.fstat(self._locate(path)[0]).st_mtime_ns // 1000
+            return os.fstat(folders.get(split(path)[0])).st_mtime_ns // 1000
         except OSError:
             return None
+        finally:
+            folders.clear()
 
     def executable(self, path: str) -> bool | None:
         device = self._executable_on

@@ -422,3 +422,12 @@ def test_a_deep_tree_works_with_few_open_folders(disk: Disk, root: Path) -> None
     disk.remove(deep, entry_of(disk, deep), trash=True)
     assert os.listdir(root) == [".gobi"]
     assert in_trash(root) == [b"x"]
+
+
+def test_a_folder_that_was_moved_away_is_not_taken_for_one_that_is_still_there(disk: Disk, root: Path) -> None:
+    (root / "new").mkdir()
+    (root / "new/1").write_text("x")
+    disk.digest("new/1")
+    assert disk.folder_mtime("new/1") == (root / "new").stat().st_mtime_ns // 1000
+    (root / "new").rename(root / "old")
+    assert disk.folder_mtime("new/1") is None
