@@ -265,9 +265,10 @@ def _note_fresh(view: View, record: Record, entry: Entry) -> None:
 def _emptied_by_power_cut(record: Record, entry: Entry, boot_ns: int) -> bool:
     """A machine that lost power can leave a file that was being written at length zero.
 
-    So one that had content at the last sync, is empty now, and was not touched since the machine last started is not
-    taken for an edit. Whoever puts an old empty file there since then touches it: that sets the ctime, whatever mtime
-    the file keeps.
+    So one that had content at the last sync, is empty now, and was modified since then but before the machine last
+    started is not taken for an edit. An old empty file that somebody puts there has an older mtime, or a ctime from
+    after the start.
     """
-    touched_ns = max(entry.mtime_ns, entry.ctime_ns)
-    return entry.size == 0 and record.size > 0 and touched_ns < boot_ns and record.recorded_ns < boot_ns
+    if entry.size or not record.size or record.recorded_ns >= boot_ns:
+        return False
+    return record.recorded_ns - TICK_NS <= entry.mtime_ns and max(entry.mtime_ns, entry.ctime_ns) < boot_ns

@@ -176,6 +176,19 @@ def test_an_old_empty_file_that_a_person_restored_since_the_machine_started_is_a
     assert view.hashes == {"a.md": digest(b"")}
 
 
+def test_an_old_empty_file_that_a_person_restored_before_the_machine_started_is_an_edit() -> None:
+    folder = Folder()
+    folder.fs.write("a.md", b"content")
+    folder.sync()
+    folder.clock.forward(60)
+    folder.fs.write("a.md", b"", mtime_ns=folder.clock.now_ns - 365 * 86400 * SECOND)
+    folder.clock.forward(60)
+    folder.clock.booted_ns = folder.clock.now_ns
+    view = folder.look()
+    assert view.held == {}
+    assert view.hashes == {"a.md": digest(b"")}
+
+
 def test_a_file_dated_in_the_future_is_read_once_and_then_believed() -> None:
     folder = Folder()
     folder.fs.write("a.mov", b"from a camera with a wrong clock")
