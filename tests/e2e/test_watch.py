@@ -280,6 +280,8 @@ def test_a_folder_of_many_files_that_is_renamed_is_renamed_on_the_other_side(lap
     desktop.sync()
     for path in desktop.folder.glob("album/*/*"):
         path.chmod(0o755)
+    desktop.sync()
+    laptop.sync()
     before = requests(desktop, "pull")
     with Watching(laptop), Watching(desktop) as other:
         laptop.rename("album", "travels")
