@@ -129,10 +129,14 @@ def get_app() -> Application:
 
     from ops import tls
     from ops.settings import parse
-    from ops.storage import IDENTITY, open_bodies, open_bus
+    from ops.storage import IDENTITY, open_bodies, open_bus, open_metadata
     from store.offload import ThreadPoolOffload
 
     settings = parse(os.environ)
+    offload = ThreadPoolOffload()
+    metadata = open_metadata(settings, offload, prepare=False)
+    if settings.mongo_uri is None:
+        atexit.register(metadata.close)  # so that a stopped server's metadata is in one file, whole
     bus = open_bus(settings)
     atexit.register(bus.close)  # a worker that is stopped still tells the others of its last commits
     # A worker that comes while the disk is away makes nothing in its place.
@@ -140,9 +144,10 @@ def get_app() -> Application:
     certificate = tls.serving.current
     return create_app(
         settings,
+        metadata=metadata,
         bodies=bodies,
         bus=bus,
-        offload=ThreadPoolOffload(),
+        offload=offload,
         certificate_expires=certificate.expires if certificate else None,
     )
 

@@ -39,6 +39,14 @@ def test_it_says_where_it_listens_and_only_that(tmp_path: Path) -> None:
     assert line.endswith(f'level=info message="gobi is listening on {one.url}"')
 
 
+def test_a_stopped_server_leaves_its_metadata_in_one_file(tmp_path: Path) -> None:
+    """People copy `metadata.db` of a server that they stopped."""
+    server = GobiServer(tmp_path / "server").start()
+    server.add_user()
+    assert server.stop() == 0
+    assert [path.name for path in server.data_dir.glob("metadata.db*")] == ["metadata.db"]
+
+
 def test_it_listens_on_a_unix_socket(tmp_path: Path) -> None:
     one = GobiServer(tmp_path / "s")
     one._listen = "unix:gobi.sock"
