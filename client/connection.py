@@ -33,6 +33,8 @@ DEFAULT_WAIT = 2.0  # where it does not say when; then twice as long each time
 
 # What passes, whoever says so: a server that starts or is busy, a proxy that cannot reach it (520 to 530 are
 # Cloudflare's), a request that took too long.
+# Beside these: a server without any users, whose disk may come, says 401 and when to ask again.
+_UNAUTHORIZED = 401
 _BUSY = frozenset({408, 425, 429, 499, 502, 503, 504, *range(520, 528), 530})
 
 
@@ -137,9 +139,9 @@ class Connection:
             if (no := self._way.turned_away(response.status, response.reason)) is not None:
                 self.close()
                 raise no
-            if response.status not in _BUSY:
-                break
             wait = _retry_after(response)
+            if response.status not in _BUSY and (response.status != _UNAUTHORIZED or wait is None):
+                break
             refused = self._refusal(response, body)
             if wait is None:
                 wait, unasked = unasked, unasked * 2

@@ -102,21 +102,22 @@ class Gate:
         guessed = False
         try:
             who = self._users.authenticate(name, password)
-            guessed = who is None and not self._users.nobody
+            guessed = who is None
         finally:
             if not guessed:
                 self._throttle.give_back(address, name)
-        if who is None and self._users.nobody:  # clients are to wait, for their server's disk may come
-            raise Problem(
-                "store-unavailable",
+        if who is not None:
+            return who
+        log.warning("wrong password for %r from %s", name[:64], address)
+        if self._users.nobody:
+            no = _unauthorized(
+                req,
                 "there are no users on this server yet. If there were, its data is not where it looks for it; if it is "
                 "new, run gobi user add on it",
-                headers={"Retry-After": str(EMPTY_S)},
             )
-        if who is None:
-            log.warning("wrong password for %r from %s", name[:64], address)
-            raise _unauthorized(req, "there is no such user, or the password is wrong")
-        return who
+            no.headers["Retry-After"] = str(EMPTY_S)  # clients are to wait, for the disk may come
+            raise no
+        raise _unauthorized(req, "there is no such user, or the password is wrong")
 
     def _hint(self, req: falcon.Request, address: str) -> None:
         """Where it was most likely a proxy that was refused, the log says so, once for each."""

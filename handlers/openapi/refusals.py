@@ -35,7 +35,7 @@ MEANING = {
     "quota": "no room in the vault",
 }
 HEADERS = {
-    401: ("WWW-Authenticate?",),
+    401: ("WWW-Authenticate?", "Retry-After?"),
     405: ("Allow",),
     416: ("Content-Range",),
     426: ("Upgrade", "Sec-WebSocket-Version"),

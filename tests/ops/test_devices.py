@@ -127,7 +127,7 @@ def test_on_a_terminal_the_code_is_a_picture_too(home: GobiServer) -> None:
         (["invite", "me", "nothing", "--url", URL], "gobi vault create nothing --owner me"),
         (["invite", "you", "notes", "--url", URL], "gobi vault member notes you"),
         (["invite", "me", "notes", "--url", "pi.example.org"], "--url"),
-        (["invite", "me", "notes", "--url", "https://pi.example.org/prefix"], "without a path"),
+        (["invite", "me", "notes", "--url", "https://pi.example.org/?query"], "--url"),
         (["invite", "me", "notes", "--url", "http://pi.example.org"], "--insecure"),
         (["invite", "me", "notes", "--url", URL, "--device", ""], "cannot name a device"),
         (["invite", "me", "notes", "--url", URL, "--valid-hours", "0"], "1 to 720 hours"),
