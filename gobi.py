@@ -25,9 +25,9 @@ __version__ = "0.1.0"
 # name: (where it is, what `gobi --help` says about it)
 SERVER_COMMANDS = {
     "serve": ("ops.serve:serve", "Run the server."),
-    "user": ("ops.users:user", "People and their passwords: add, passwd, remove, list, token."),
+    "user": ("ops.users:user", "People and their passwords: add, passwd, rename, remove, list, token."),
     "invite": ("ops.invite:invite", "A one-time code that connects a machine."),
-    "vault": ("ops.vaults:vault", "Vaults, and who may enter them: list, create, member, set, remove."),
+    "vault": ("ops.vaults:vault", "Vaults, and who may enter them: list, create, member, set, rename, remove."),
     "backup": ("ops.backup:backup", "Copy everything into a folder that keeps the last few backups."),
     "restore-backup": ("ops.restore:restore_backup", "Put a backup back into an empty database."),
     "migrate": ("ops.migrate:migrate", "Move the metadata between SQLite and MongoDB."),

@@ -107,6 +107,14 @@ def test_every_command_explains_itself_with_an_example(name: str) -> None:
     assert re.search(rf"\b{name}\b", text), f"{name} --help shows no example"
 
 
+@pytest.mark.parametrize("name", ["user", "vault"])
+def test_the_list_of_commands_names_whatever_a_group_has(name: str) -> None:
+    place, line = gobi.SERVER_COMMANDS[name]
+    module, _, attribute = place.partition(":")
+    group = getattr(importlib.import_module(module), attribute)
+    assert set(group.list_commands(click.Context(group))) == set(re.findall(r"[a-z]+", line.partition(": ")[2]))
+
+
 def test_every_documented_command_exists() -> None:
     groups = {name.rsplit(" ", 1)[0] for name in COMMANDS} | {"gobi"}
     for text in DOCS.values():
