@@ -21,6 +21,7 @@ from ops import settings
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
 README = (ROOT / "README.md").read_text()
+PARTS = ("sync", "store", "handlers", "client", "ops")
 
 
 def leaves(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
@@ -130,6 +131,30 @@ def test_every_endpoint_is_documented(tmp_path: Path) -> None:
     assert len(routes) > 15
     for route in sorted(routes):
         assert re.search(rf"[ |`]{re.escape(route)}[`?]", DOCS["protocol.md"]), f"{route} is not in docs/protocol.md"
+
+
+def test_whatever_the_page_for_trouble_quotes_is_what_the_program_says() -> None:
+    files = [ROOT / "gobi.py", *(file for part in PARTS for file in sorted((ROOT / part).rglob("*.py")))]
+    said = re.sub(r'"\s+f?"', "", "\n".join(file.read_text() for file in files))
+    quoted = re.findall(r'"([^"]+)"|\| `(GOBI_[^`]+: [^`]+)`', DOCS["troubleshooting.md"])
+    pieces = [piece.strip(" ,:;()") for pair in quoted for piece in "".join(pair).split("…")]
+    long = [piece for piece in pieces if len(piece) > 6]
+    assert len(long) > 40
+    for piece in long:
+        assert piece in said, f"nothing says {piece!r}"
+
+
+def test_links_to_a_heading_lead_to_one() -> None:
+    heads = {
+        name: {_anchor(line) for line in re.findall(r"^#+ (.+)$", text, re.MULTILINE)} for name, text in DOCS.items()
+    }
+    for name, text in [*DOCS.items(), ("README.md", README)]:
+        for page, anchor in re.findall(r"\]\((?!https?://)([^)#]*)#([^)]+)\)", text):
+            assert anchor in heads[Path(page).name or name], f"{name} links to {page}#{anchor}"
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^a-z0-9 _-]", "", heading.lower()).replace(" ", "-")
 
 
 def test_links_between_the_pages_lead_somewhere() -> None:
