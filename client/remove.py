@@ -12,6 +12,7 @@ from client.ports import Blocked, Clock, Entry, FileSystem, LocalChange, Stopped
 from client.queue import DELETE, OperationQueue
 from client.report import Removal
 from client.scan import is_clean
+from client.words import counted
 
 USAGE = 2
 
@@ -46,7 +47,18 @@ def remove(fs: FileSystem, index: Index, queue: OperationQueue, clock: Clock, na
     except Blocked as error:
         raise Stopped(f"the files are gone, but the disk may forget that at a power cut: {error}") from error
     removal.notes, _ = fs.release()
+    if kept := sum(path not in entries and _is_here(fs, path) for path in paths):
+        removal.notes.append(
+            f"{counted(kept, 'file')} of these, left out here, stay{'s' * (kept == 1)} on this machine"
+        )
     return removal
+
+
+def _is_here(fs: FileSystem, path: str) -> bool:
+    try:
+        return fs.stat(path) is not None
+    except Blocked:
+        return False
 
 
 def _is_nobodys_but_ours(fs: FileSystem, index: Index) -> bool:

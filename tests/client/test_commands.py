@@ -343,6 +343,19 @@ def test_rm_deletes_files_and_whole_folders_everywhere(person: Person, tmp_path:
     assert sorted(path.name for path in other.folder.iterdir()) == [".gobi", "keep.md"]
 
 
+def test_rm_of_what_is_left_out_here_takes_it_from_the_server_and_says_that_it_stays_here(person: Person) -> None:
+    person.connected()
+    person.write("build/out.md", "made")
+    assert person.gobi("sync", person.folder).code == 0
+    person.write(".gobiignore", "build/\n")
+    assert person.gobi("sync", person.folder).code == 0
+    done = person.gobi("rm", person.folder, "build")
+    assert done.code == 0, done.err
+    assert "1 file of these, left out here, stay" in done.out
+    assert "1 deleted there" in person.gobi("sync", person.folder).out
+    assert (person.folder / "build" / "out.md").exists()
+
+
 def test_rm_understands_names_from_where_one_stands(person: Person) -> None:
     person.connected()
     person.write("sub/a.md", "nearer")
