@@ -157,6 +157,19 @@ def _anchor(heading: str) -> str:
     return re.sub(r"[^a-z0-9 _-]", "", heading.lower()).replace(" ", "-")
 
 
+def test_the_layout_in_the_architecture_names_modules_that_exist() -> None:
+    layout = DOCS["architecture.md"].partition("## Layout")[2].split("```")[1]
+    part, count = ROOT, 0
+    for line in layout.splitlines():
+        if heading := re.match(r"([a-z]+)/ ", line):
+            part = ROOT / heading[1]
+        for name in re.findall(r"[a-z_*]+\.py\b", line):
+            where = part if line.startswith(" ") else ROOT
+            assert list(where.rglob(name)), f"there is no {name} in {where.name}"
+            count += 1
+    assert count > 80
+
+
 def test_links_between_the_pages_lead_somewhere() -> None:
     for name, text in [*DOCS.items(), ("../README.md", README)]:
         for target in re.findall(r"\]\((?!https?://)([^)#]+)", text):
