@@ -52,6 +52,11 @@ class ServerCommand(click.Command):
             raise Refusal(str(error), exit_code(error)) from None
 
 
+def example(text: str) -> str:
+    """To stand below a command's help."""
+    return "\b\nExample:\n  " + text
+
+
 def exit_code(error: StoreError) -> int:
     if isinstance(error, Misconfigured | Unusable):
         return SettingsError.exit_code

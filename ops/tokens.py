@@ -8,20 +8,16 @@ from pathlib import Path
 
 import click
 
-from ops.commands import ServerCommand, env_file_option, opened, telling
+from ops.commands import ServerCommand, env_file_option, example, opened, telling
 from store.devices import Devices
 
 
-def _example(text: str) -> str:
-    return "\b\nExample:\n  " + text
-
-
-@click.group(epilog=_example("gobi user token add me laptop"))
+@click.group(epilog=example("gobi user token add me laptop"))
 def token() -> None:
     """Passwords for single devices, each revocable alone."""
 
 
-@token.command(cls=ServerCommand, epilog=_example("gobi user token add me laptop"))
+@token.command(cls=ServerCommand, epilog=example("gobi user token add me laptop"))
 @click.argument("name")
 @click.argument("device")
 @env_file_option
@@ -35,7 +31,7 @@ def add(name: str, device: str, env_file: Path | None) -> None:
     click.echo(f"Added {device} of {name}.\nPassword: {password}\nIt is not shown again.")
 
 
-@token.command("list", cls=ServerCommand, epilog=_example("gobi user token list me --json"))
+@token.command("list", cls=ServerCommand, epilog=example("gobi user token list me --json"))
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 @env_file_option
@@ -51,7 +47,7 @@ def list_devices(name: str, as_json: bool, env_file: Path | None) -> None:
         click.echo(f"None yet. Add one: gobi user token add {name} DEVICE, or gobi invite {name} VAULT")
 
 
-@token.command(cls=ServerCommand, epilog=_example("gobi user token revoke me laptop"))
+@token.command(cls=ServerCommand, epilog=example("gobi user token revoke me laptop"))
 @click.argument("name")
 @click.argument("device")
 @env_file_option

@@ -10,14 +10,10 @@ from typing import IO
 
 import click
 
-from ops.commands import F, ServerCommand, env_file_option, opened, telling
+from ops.commands import F, ServerCommand, env_file_option, example, opened, telling
 from ops.storage import place
 from ops.tokens import token
 from store.users import Users
-
-
-def _example(text: str) -> str:
-    return "\b\nExample:\n  " + text
 
 
 def _password_options(command: F) -> F:
@@ -39,7 +35,7 @@ def user() -> None:
 user.add_command(token)
 
 
-@user.command(cls=ServerCommand, epilog=_example("gobi user add me"))
+@user.command(cls=ServerCommand, epilog=example("gobi user add me"))
 @click.argument("name")
 @_password_options
 @env_file_option
@@ -51,7 +47,7 @@ def add(name: str, password_file: IO[str] | None, generate: bool, env_file: Path
     _report(f"Added {name}, in {place(settings)}.", password if generate else None)
 
 
-@user.command(cls=ServerCommand, epilog=_example("gobi user passwd me --generate"))
+@user.command(cls=ServerCommand, epilog=example("gobi user passwd me --generate"))
 @click.argument("name")
 @_password_options
 @click.option("--revoke-devices", is_flag=True, help="Take all their devices' own passwords and open invitations, too.")
@@ -69,7 +65,7 @@ def passwd(
     _report(f"Changed the password of {name}.", password if generate else None)
 
 
-@user.command(cls=ServerCommand, epilog=_example("gobi user rename me anna"))
+@user.command(cls=ServerCommand, epilog=example("gobi user rename me anna"))
 @click.argument("old")
 @click.argument("new")
 @env_file_option
@@ -86,7 +82,7 @@ def rename(old: str, new: str, env_file: Path | None) -> None:
     )
 
 
-@user.command(cls=ServerCommand, epilog=_example("gobi user remove me"))
+@user.command(cls=ServerCommand, epilog=example("gobi user remove me"))
 @click.argument("name")
 @env_file_option
 def remove(name: str, env_file: Path | None) -> None:
@@ -96,7 +92,7 @@ def remove(name: str, env_file: Path | None) -> None:
     click.echo(f"Removed {name}.")
 
 
-@user.command("list", cls=ServerCommand, epilog=_example("gobi user list --json"))
+@user.command("list", cls=ServerCommand, epilog=example("gobi user list --json"))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 @env_file_option
 def list_users(as_json: bool, env_file: Path | None) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ops.commands import ServerCommand, env_file_option, opened, telling
+from ops.commands import ServerCommand, env_file_option, example, opened, telling
 from ops.storage import open_bodies
 from store.base import Metadata, Vault
 from store.errors import NameTaken, NotFound
@@ -15,16 +15,12 @@ from store.registry import Registry
 from sync.model import Json
 
 
-def _example(text: str) -> str:
-    return "\b\nExample:\n  " + text
-
-
 @click.group()
 def vault() -> None:
     """Vaults."""
 
 
-@vault.command("list", cls=ServerCommand, epilog=_example("gobi vault list --json"))
+@vault.command("list", cls=ServerCommand, epilog=example("gobi vault list --json"))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 @env_file_option
 def list_vaults(as_json: bool, env_file: Path | None) -> None:
@@ -41,7 +37,7 @@ def list_vaults(as_json: bool, env_file: Path | None) -> None:
         click.echo("No vault yet. Make one: gobi vault create NAME --owner USER")
 
 
-@vault.command(cls=ServerCommand, epilog=_example("gobi vault create notes --owner me"))
+@vault.command(cls=ServerCommand, epilog=example("gobi vault create notes --owner me"))
 @click.argument("name")
 @click.option("--owner", required=True, metavar="USER", help="Who may do everything in it.")
 @env_file_option
@@ -54,7 +50,7 @@ def create(name: str, owner: str, env_file: Path | None) -> None:
     click.echo(f"Made the vault {name}. Its owner is {owner}.")
 
 
-@vault.command("set", cls=ServerCommand, epilog=_example("gobi vault set notes --auto-merge on"))
+@vault.command("set", cls=ServerCommand, epilog=example("gobi vault set notes --auto-merge on"))
 @click.argument("name")
 @click.option(
     "--auto-merge",
@@ -71,7 +67,7 @@ def change(name: str, auto_merge: str, env_file: Path | None) -> None:
     click.echo(f"{name}: auto-merge is {auto_merge}.")
 
 
-@vault.command(cls=ServerCommand, epilog=_example("gobi vault rename notes family"))
+@vault.command(cls=ServerCommand, epilog=example("gobi vault rename notes family"))
 @click.argument("old")
 @click.argument("new")
 @env_file_option
@@ -90,7 +86,7 @@ def rename(old: str, new: str, env_file: Path | None) -> None:
     )
 
 
-@vault.command(cls=ServerCommand, epilog=_example("gobi vault member notes you --role write"))
+@vault.command(cls=ServerCommand, epilog=example("gobi vault member notes you --role write"))
 @click.argument("name")
 @click.argument("user")
 @click.option(
@@ -115,7 +111,7 @@ def member(name: str, user: str, role: str, env_file: Path | None) -> None:
     )
 
 
-@vault.command(cls=ServerCommand, epilog=_example("gobi vault remove notes --yes"))
+@vault.command(cls=ServerCommand, epilog=example("gobi vault remove notes --yes"))
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do it: the vault with its whole history is gone then.")
 @env_file_option
