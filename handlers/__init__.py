@@ -132,6 +132,7 @@ def create_app(services: Services, options: Options) -> Application:
             resource.on_head = resource.on_get  # what Falcon sends then has no body
         app.add_route(address, resource)
 
+    path = own_path(options.public_url)
     # What is added here also gets an entry in openapi/operations.py.
     v1 = "/v1/vaults/{vault}"
     # fmt: off
@@ -140,8 +141,8 @@ def create_app(services: Services, options: Options) -> Application:
     add("/healthz",                         health.Alive())
     add("/readyz",                          health.Ready(s.metadata, s.bodies, s.bus, s.offload))
     add("/metrics",                         metrics)
-    add("/openapi.json",                    OpenApi(s.offload))
-    add("/v1/session",                      Session(sessions, own_path(options.public_url)))
+    add("/openapi.json",                    OpenApi(s.offload, path or "/"))
+    add("/v1/session",                      Session(sessions, path))
     add("/v1/devices",                      devices.Devices(s.devices))
     add("/v1/devices/{device:path}",        devices.Device(s.devices))
     add(invitations.REDEEM,                 redeem)
@@ -169,5 +170,4 @@ def create_app(services: Services, options: Options) -> Application:
     add(v1 + "/conflicts/{id}/resolve",     conflicts.Resolve(s.registry, s.vaults, s.offload))
     add(v1 + "/live",                       Live(s.registry, s.reader, s.metadata, pool))
     # fmt: on
-    path = own_path(options.public_url)
     return Wire(Below(app, path) if path else app, options.stall_s, pool, s.measures)

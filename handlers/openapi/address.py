@@ -12,20 +12,24 @@ from store.offload import Offload
 
 
 class OpenApi:
-    """/openapi.json, made when it is first asked for: most servers are never asked."""
+    """/openapi.json, made when it is first asked for: most servers are never asked.
 
-    def __init__(self, offload: Offload) -> None:
+    `server`: the path that all addresses are below.
+    """
+
+    def __init__(self, offload: Offload, server: str = "/") -> None:
         self._offload = offload
+        self._server = server
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        packed.answer(req, resp, self._offload(_document))
+        packed.answer(req, resp, self._offload(_document, self._server))
         resp.set_header("Cache-Control", "no-cache")
 
 
 @cache
-def _document() -> Packed:
+def _document(server: str) -> Packed:
     import msgspec
 
     from handlers.openapi.document import document
 
-    return packed.pack("application/json", msgspec.json.encode(document()))
+    return packed.pack("application/json", msgspec.json.encode(document(server)))

@@ -25,8 +25,9 @@ DESCRIPTION = (
 NEVER_WITHOUT_BODY = (101, 206, 416)
 
 
-def document() -> Json:
-    return _Document().whole()
+def document(server: str = "/") -> Json:
+    """`server`: the path that all addresses are below."""
+    return _Document().whole() | {"servers": [{"url": server}]}
 
 
 class _Document:
@@ -47,7 +48,6 @@ class _Document:
         return {
             "openapi": "3.1.0",
             "info": {"title": "gobi", "version": "1", "description": DESCRIPTION},
-            "servers": [{"url": "."}],
             "security": [{"basic": []}, {"session": []}],
             "paths": paths,
             "components": {

@@ -26,7 +26,7 @@ def test_everything_is_where_it_should_be_whether_the_proxy_takes_the_path_away_
     stranger: Person = below.person(None)
     assert "text/html" in stranger.get(f"{prefix}/").content_type
     assert stranger.get(f"{prefix}/healthz").status_int == 200
-    assert stranger.get(f"{prefix}/openapi.json").json["servers"] == [{"url": "."}]
+    assert stranger.get(f"{prefix}/openapi.json").json["servers"] == [{"url": "/gobi"}]
     assert me.get("/gobi/gobi/healthz").status_int == 404
 
 

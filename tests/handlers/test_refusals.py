@@ -75,7 +75,7 @@ def test_a_write_whose_if_match_is_weak_or_listed_or_a_star_is_bad_request(site:
         {"If_None_Match": '"1"'},
         {"Gobi_Mtime": "yesterday"},
         {"Gobi_Mtime": "1.5"},
-        {"Gobi_Mtime": "9" * 25},
+        {"Gobi_Mtime": "9" * 31},
         {"Gobi_Hash": "ABC"},
         {"Gobi_Hash": "A" * 64},
         {"Gobi_Device": "tëlephone"},
