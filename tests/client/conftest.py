@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from client.clock import SystemClock
+from client.disk import Disk
 from tests.client.direct import Server
 from tests.client.machines import DiskMachine, Machine, MemoryMachine
 
@@ -40,3 +42,17 @@ def laptop(machine: Callable[[str], Machine]) -> Machine:
 @pytest.fixture
 def desktop(machine: Callable[[str], Machine]) -> Machine:
     return machine("desktop")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder that is connected."""
+    root = tmp_path / "vault"
+    (root / ".gobi").mkdir(parents=True)
+    return root
+
+
+@pytest.fixture
+def disk(root: Path) -> Iterator[Disk]:
+    with Disk(root, clock=SystemClock()) as disk:
+        yield disk

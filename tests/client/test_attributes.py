@@ -7,7 +7,7 @@ import stat
 import struct
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,19 +23,6 @@ from tests.client.machines import Machine
 ALICE, TEAM, OTHERS = 1234, 4321, 4322  # a user, a group that she is in, a group that she is not in
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to others")
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    root = tmp_path / "vault"
-    (root / ".gobi").mkdir(parents=True)
-    return root
-
-
-@pytest.fixture
-def disk(root: Path) -> Iterator[Disk]:
-    with Disk(root, clock=SystemClock()) as disk:
-        yield disk
 
 
 def receive(disk: Disk, path: str, data: bytes = b"from elsewhere") -> None:

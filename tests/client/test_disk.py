@@ -18,19 +18,6 @@ from client.ports import Blocked, Entry, LocalChange, NoRoom, Stopped
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    root = tmp_path / "vault"
-    (root / ".gobi").mkdir(parents=True)
-    return root
-
-
-@pytest.fixture
-def disk(root: Path) -> Iterator[Disk]:
-    with Disk(root, clock=SystemClock()) as disk:
-        yield disk
-
-
-@pytest.fixture
 def outside(tmp_path: Path) -> Path:
     outside = tmp_path / "outside"
     outside.mkdir()
