@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -208,9 +207,7 @@ class Disk(ReadableFolder):
             target_folder = os.dup(found)
             try:
                 moves.move_new(*self._locate(path), target_folder, target)
-                if not stat.S_ISREG(os.lstat(target, dir_fd=target_folder).st_mode):
-                    moves.move_new(target_folder, target, *self._locate(path))
-                    raise LocalChange(f"{path!r} is no regular file any more")
+                self._return_an_edit(path, expected, (target_folder, target))
                 entry = _entry(to, expected._replace(path=to), target_folder, target)
                 entry = _dated(entry, mtime_us, target_folder, target)
             finally:
@@ -225,6 +222,16 @@ class Disk(ReadableFolder):
 
     def release(self) -> tuple[list[str], bool]:
         return self._places.release()
+
+    def _return_an_edit(self, path: str, expected: Entry, place: tuple[int, str]) -> None:
+        """What was saved at `path` in the very last moment, and so was moved from there, goes back: it is an edit of
+        `path`. Raises LocalChange then."""
+        moved = entry_of(path, os.lstat(place[1], dir_fd=place[0]))
+        if moved is not None and moved._replace(ctime_ns=expected.ctime_ns) == expected:
+            return
+        with suppress(FileExistsError):  # saved once more: each of the two shows as an edit where it is
+            moves.move_new(*place, *self._locate(path))
+        raise LocalChange(f"{path!r} has changed")
 
     def _new_in(self, path: str, folder: int) -> Attributes:
         """The attributes of a new file in a folder, looked up once for many."""

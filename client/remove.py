@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from client.changes import BY_HAND, deletes_of
 from client.ignore import FILE as IGNORE_FILE
-from client.index import Index, Record
+from client.index import Index
 from client.names import printable
-from client.ports import Blocked, Clock, Entry, FileSystem, LocalChange, Stopped
+from client.ports import Blocked, Clock, FileSystem, LocalChange, Stopped
 from client.queue import DELETE, OperationQueue
 from client.report import Removal
 from client.scan import is_clean
@@ -24,12 +24,15 @@ def remove(fs: FileSystem, index: Index, queue: OperationQueue, clock: Clock, na
     """
     entries = {entry.path: entry for entry in fs.scan()[0]}
     names, removal = list(names), Removal()
-    if IGNORE_FILE in names and fs.patterns.kept is not None and _is_nobodys_but_ours(fs, index):
-        fs.forget_rules()  # no server will say that it is gone
-        if fs.stat(IGNORE_FILE) is None:
-            names.remove(IGNORE_FILE)
-            removal.removed.append(IGNORE_FILE)
-    paths = sorted({path for name in names for path in _meant(name, entries, index.records)})
+    letting_go = IGNORE_FILE in names and _is_nobodys_but_ours(fs, index)
+    if letting_go:
+        list_entry = fs.stat(IGNORE_FILE)  # no scan shows one that leaves itself out
+        if list_entry is not None:
+            entries[IGNORE_FILE] = list_entry
+    known = entries.keys() | index.records.keys()
+    if letting_go and fs.patterns.kept is not None:
+        known.add(IGNORE_FILE)
+    paths = sorted({path for name in names for path in _meant(name, known)})
     waiting = [one for one in queue.load()[0] if one.op != DELETE or one.by == BY_HAND]
     queue.append(deletes_of(paths, index.records, waiting, clock, BY_HAND))
     for path in paths:
@@ -42,6 +45,8 @@ def remove(fs: FileSystem, index: Index, queue: OperationQueue, clock: Clock, na
             removal.failed.append((path, str(error)))
         else:
             removal.removed.append(path)
+    if letting_go and IGNORE_FILE in removal.removed:
+        fs.forget_rules()  # no server will say that it is gone
     try:
         fs.flush()
     except Blocked as error:
@@ -66,8 +71,7 @@ def _is_nobodys_but_ours(fs: FileSystem, index: Index) -> bool:
     return IGNORE_FILE not in index.records or fs.ignored(IGNORE_FILE)
 
 
-def _meant(name: str, entries: dict[str, Entry], records: dict[str, Record]) -> list[str]:
-    known = entries.keys() | records.keys()
+def _meant(name: str, known: Collection[str]) -> list[str]:
     if name in known:
         return [name]
     below = name.rstrip("/") + "/"

@@ -251,6 +251,18 @@ def test_a_file_saved_in_the_last_instant_before_it_is_removed_comes_back(
     assert (root / "a.md").read_text() == "saved in the last instant"
 
 
+def test_a_file_saved_in_the_last_instant_before_it_is_renamed_keeps_its_name(
+    disk: Disk, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "a.md").write_text("old")
+    seen = entry_of(disk, "a.md")
+    _save_before(monkeypatch, root / "a.md", "renameat2")
+    with pytest.raises(LocalChange):
+        disk.rename("a.md", "b.md", seen)
+    assert [entry.path for entry in disk.scan()[0]] == ["a.md"]
+    assert (root / "a.md").read_text() == "saved in the last instant"
+
+
 def _save_before(monkeypatch: pytest.MonkeyPatch, path: Path, call: str) -> None:
     """An editor saves by rename, right between the last look at the file and the system call that moves it."""
     real = getattr(syscalls, call)

@@ -113,6 +113,34 @@ def test_a_list_that_leaves_itself_out_holds_when_it_vanishes(laptop: Machine, v
     assert SECRET in vault.files()
 
 
+@pytest.mark.parametrize("synced", [True, False], ids=["after a sync", "before any"])
+def test_a_list_that_leaves_itself_out_is_let_go_of_while_it_is_here(
+    laptop: Machine, vault: Server, synced: bool
+) -> None:
+    laptop.write(RULES, f"{SECRET}\n{RULES}\n")
+    laptop.write(SECRET, "not so secret")
+    laptop.write("note.md", "note")
+    if synced:
+        laptop.sync()
+    removal = laptop.rm(RULES)
+    assert (removal.removed, removal.failed) == ([RULES], [])
+    assert RULES not in laptop.files()
+    assert f"{SECRET}\n{RULES}\n".encode() in laptop.trash()
+    assert laptop.sync().in_step
+    assert vault.files().keys() == {"note.md", SECRET}
+
+
+def test_a_list_is_not_let_go_of_by_a_command_that_deletes_nothing(laptop: Machine, vault: Server) -> None:
+    laptop.write(RULES, f"{SECRET}\n{RULES}\n")
+    laptop.write(SECRET, "top secret")
+    laptop.sync()
+    with pytest.raises(Stopped):
+        laptop.rm(RULES, "no such file")
+    laptop.delete(RULES)
+    laptop.sync()
+    assert SECRET not in vault.files()
+
+
 def test_a_new_machine_gets_the_list_before_it_sends_anything(
     careful: Machine, machine: Callable[[str], Machine], vault: Server
 ) -> None:
