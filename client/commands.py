@@ -61,7 +61,8 @@ def connect(
 ) -> None:
     """Bind DIR to a VAULT on the server at URL, or with the CODE of an invitation, which says all that.
 
-    The password is kept in a file that only you can read, never in DIR. Connecting again renews it.
+    The password is kept in a file that only you can read, never in DIR. Connecting again renews it. Where the server
+    has another address now, or the vault another name, connect to that: what the folder knows stays good.
     """
     from sync.invitation import is_code
 
@@ -131,7 +132,7 @@ def disconnect(folder: Path) -> None:
 @click.command(cls=Command, epilog=example("gobi sync ~/notes"))
 @folder_argument
 @click.option("--propagate-deletes", is_flag=True, help="What vanished here is deleted everywhere, not fetched again.")
-@click.option("--allow-mass-delete", is_flag=True, help="Yes, really delete most of the files.")
+@click.option("--allow-mass-delete", is_flag=True, help="Yes, really delete most of the files, here or elsewhere.")
 @click.option("--accept-mounts", is_flag=True, help="The disks that are mounted in DIR are right as they are.")
 @json_option
 def sync(folder: Path, propagate_deletes: bool, allow_mass_delete: bool, accept_mounts: bool, as_json: bool) -> int:
@@ -189,7 +190,7 @@ def rm(folder: Path, paths: tuple[str, ...]) -> int:
     """Delete files or whole folders in DIR and, with the next sync, everywhere.
 
     A PATH is looked for from the current folder if that is inside DIR, and then inside DIR. What the server does not
-    have yet goes to DIR/.gobi/trash.
+    have yet goes to DIR/.gobi/trash. What .gobiignore leaves out here goes on the server, and stays here.
     """
     from client.binding import vault_path
     from client.folder import Folder
@@ -212,7 +213,10 @@ def rm(folder: Path, paths: tuple[str, ...]) -> int:
 @folder_argument
 @json_option
 def status(folder: Path, as_json: bool) -> int:
-    """Say whether DIR is in step, and what waits or needs a person. Changes nothing."""
+    """Say whether DIR is in step, and what waits or needs a person. Changes nothing.
+
+    Exit code: 0 where it is in step and nothing waits, 1 where it is not, or a person has to do something.
+    """
     import time
 
     from client.folder import Folder

@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 @folder_argument
 @json_option
 def conflicts(folder: Path, as_json: bool) -> int:
-    """List the open conflicts of DIR's vault: each side, and the command that settles it. Changes nothing."""
+    """List the open conflicts of DIR's vault: each side, and the command that settles it. Changes nothing.
+
+    Exit code: 0 where there are none, 1 where there are any.
+    """
     from client.past import Past
     from client.show_past import conflict_lines
 

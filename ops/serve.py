@@ -36,6 +36,9 @@ def serve(env_file: Path | None) -> None:
     """Run the server until it is stopped.
 
     The settings come from the environment, and from /etc/gobi/gobi.env or --env-file for what is not set there.
+
+    Exit code: 78 where a person has to do something first, 69 where the database or the disk is out of reach, 75 where
+    another server works on the same embedded database.
     """
     variables = gather(os.environ, env_file)
     settings = parse(variables)
