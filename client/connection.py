@@ -89,6 +89,7 @@ class Connection:
         self._patience = patience
         self.sleep = sleep
         self._slept = 0.0  # waiting for a busy server, since it last was not
+        self._slept_sending = False  # whether that was for a request with a body
         self._http: HTTPConnection | None = None
         self._response: HTTPResponse | None = None
 
@@ -146,11 +147,13 @@ class Connection:
             if wait is None:
                 wait, unasked = unasked, unasked * 2
             self._slept += wait
+            self._slept_sending = body is not None
             large = is_not_gobis(refused) and body is not None and body.length > REPEATED
             if self._slept > self._patience or large:
                 raise _away(refused, wait)
             self.sleep(wait)
-        self._slept = 0.0
+        if body is not None or not self._slept_sending:  # that a question comes through says nothing of what is sent
+            self._slept = 0.0
         if not 200 <= response.status < 300:
             raise self._refusal(response, body)
         return response

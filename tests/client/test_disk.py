@@ -180,6 +180,33 @@ def test_a_file_that_is_swapped_for_a_link_is_not_read(disk: Disk, root: Path, o
     assert disk.stat("a.md") is None
 
 
+@pytest.mark.parametrize("reading", [Disk.read, Disk.digest])
+def test_a_file_whose_true_ctime_shows_when_it_is_read_is_read_once_more(
+    disk: Disk, root: Path, monkeypatch: pytest.MonkeyPatch, reading: Callable[[Disk, str], tuple[Entry, object]]
+) -> None:
+    """As on FUSE right after a rename. If it goes on like that, somebody changes it."""
+    (root / "a.md").write_text("a")
+    _show_another_ctime_by_reading(monkeypatch, times=1)
+    assert reading(disk, "a.md")[0] == disk.stat("a.md")
+    _show_another_ctime_by_reading(monkeypatch, times=4)
+    with pytest.raises(LocalChange, match="changed while it was read"):
+        reading(disk, "a.md")
+
+
+def _show_another_ctime_by_reading(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    read = os.read
+    left = [times]
+
+    def late(descriptor: int, size: int) -> bytes:
+        ctime_ns = os.fstat(descriptor).st_ctime_ns
+        while left[0] and os.fstat(descriptor).st_ctime_ns == ctime_ns:  # the clock of files ticks slowly
+            os.fchmod(descriptor, 0o600)
+        left[0] = max(0, left[0] - 1)
+        return read(descriptor, size)
+
+    monkeypatch.setattr(os, "read", late)
+
+
 def test_a_pipe_does_not_hold_the_reader(disk: Disk, root: Path) -> None:
     os.mkfifo(root / "pipe")
     with pytest.raises(LocalChange):

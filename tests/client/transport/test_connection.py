@@ -173,6 +173,24 @@ def test_patience_that_has_run_out_is_not_spent_again_on_the_next_request(serve:
     assert transport.vault() == transport.vault()
 
 
+def test_patience_with_what_is_sent_is_not_renewed_by_a_question_that_comes_through(serve: Serve, connect: Any) -> None:
+    slept: list[float] = []
+    change = Change("a.md", "delete", 5)
+
+    def no(peer: Peer, _: Request) -> None:
+        peer.send("499 No", b"")
+
+    transport = connect(serve(*[no] * 5, vault, no, vault), slept)
+    with pytest.raises(ServerAway):
+        transport.push([change], {}, keep=False)
+    waited = len(slept)
+    transport.vault()
+    with pytest.raises(ServerAway):
+        transport.push([change], {}, keep=False)
+    assert len(slept) == waited
+    assert transport.vault()
+
+
 def test_a_large_body_is_not_sent_again_and_again_to_a_proxy_that_gives_up_on_it(serve: Serve, connect: Any) -> None:
     slept: list[float] = []
     body = bytes(2 * 1024 * 1024)
