@@ -19,6 +19,7 @@ SYSTEM_FILE = Path("/etc/gobi/gobi.env")
 PREFIX = "GOBI_"
 SECRETS = ("GOBI_MONGO_URI", "GOBI_REDIS_URL", "GOBI_METRICS_TOKEN")
 PATHS = ("GOBI_DATA_DIR", "GOBI_TLS_CERT", "GOBI_TLS_KEY", *(f"{name}_FILE" for name in SECRETS))
+CLIENTS = "GOBI_ALLOW_ROOT"  # a client's, which may be in the same environment
 MIB = 1 << 20
 
 
@@ -99,7 +100,7 @@ def parse(variables: Mapping[str, str]) -> Settings:
 
 def unknown(variables: Mapping[str, str]) -> list[str]:
     """The names among `variables` that no setting has: spelling mistakes, most likely."""
-    known = {name for name, _, _ in _TABLE} | {f"{name}_FILE" for name in SECRETS}
+    known = {name for name, _, _ in _TABLE} | {f"{name}_FILE" for name in SECRETS} | {CLIENTS}
     return sorted(name for name in variables if name.startswith(PREFIX) and name not in known)
 
 

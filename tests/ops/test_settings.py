@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from client.owner import ALLOW
 from ops.settings import PATHS, Settings, SettingsError, gather, load, names, parse, unknown
 
 NOWHERE = Path("/nonexistent/gobi.env")
@@ -211,6 +212,10 @@ def test_a_line_that_is_no_setting_is_named(tmp_path: Path) -> None:
     file.write_text("GOBI_KEEP_DAYS=30\nwhat is this\n")
     with pytest.raises(SettingsError, match="line 2"):
         gather({}, file)
+
+
+def test_a_clients_variable_is_no_misspelled_setting() -> None:
+    assert unknown({ALLOW: "1"}) == []
 
 
 def test_a_misspelt_variable_is_noticed() -> None:
