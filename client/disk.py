@@ -23,7 +23,7 @@ from client.places import Places
 from client.ports import Blocked, Clock, Entry, LocalChange, Stopped
 from client.reading import ReadableFolder, entry_of
 from client.rules import Rules
-from client.rules_kept import THEIRS, keep_rules, kept_rules
+from client.rules_kept import THEIRS, is_kept, keep_rules, kept_rules
 from client.trash import trashed
 from client.trouble import blocked, words
 from client.walk import STATE
@@ -49,6 +49,7 @@ class Disk(ReadableFolder):
         self._places = Places(self._state, self._folders, clock)
         self._new_files: dict[str, Attributes] = {}  # by folder, until the next flush
         kept, self._kept_ns = kept_rules(self._state)
+        self._rules_are_kept = kept is not None  # on the disk
         self.patterns = Rules(kept, kept_rules(self._state, THEIRS)[0])
 
     def close(self) -> None:
@@ -96,10 +97,17 @@ class Disk(ReadableFolder):
     def trashed(self) -> Iterator[tuple[int, BinaryIO]]:
         return trashed(self._state)
 
+    def read_rules(self) -> None:
+        if self._rules_are_kept and not is_kept(self._state):  # `gobi rm`, beside a client that watches
+            self._rules_are_kept = False
+            self.patterns.forget()
+        super().read_rules()
+
     def keep_rules(self) -> None:
         if self.patterns.good != self.patterns.kept:
             self._kept_ns = self._clock.time_ns()
-            keep_rules(self._state, self.patterns.good, self._kept_ns)
+            if keep_rules(self._state, self.patterns.good, self._kept_ns):
+                self._rules_are_kept = self.patterns.good is not None
             self.patterns.kept = self.patterns.good
 
     def dispute_rules(self, theirs: bytes | None) -> None:
@@ -109,7 +117,7 @@ class Disk(ReadableFolder):
 
     def forget_rules(self) -> None:
         self.patterns.forget()
-        keep_rules(self._state, None, 0)
+        self._rules_are_kept = not keep_rules(self._state, None, 0) and self._rules_are_kept
 
     def flush(self) -> None:
         changing = (self._folders, *self._places.folders)

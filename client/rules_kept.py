@@ -23,9 +23,9 @@ def kept_rules(state: int, name: str = NAME) -> tuple[bytes | None, int]:
         return None, 0
 
 
-def keep_rules(state: int, text: bytes | None, now_ns: int, name: str = NAME) -> None:
-    """Durable on return. What the disk cannot take now is tried again with the next sync."""
-    with suppress(OSError):
+def keep_rules(state: int, text: bytes | None, now_ns: int, name: str = NAME) -> bool:
+    """Whether it is durable. What the disk cannot take now is tried again with the next sync."""
+    try:
         if text is None:
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=state)
@@ -39,3 +39,17 @@ def keep_rules(state: int, text: bytes | None, now_ns: int, name: str = NAME) ->
                 os.fsync(file.fileno())
             os.rename(new, name, src_dir_fd=state, dst_dir_fd=state)
         os.fsync(state)
+    except OSError:
+        return False
+    return True
+
+
+def is_kept(state: int) -> bool:
+    """Whether a text is kept. That of a folder `state` that was removed as a whole was not let go of."""
+    try:
+        os.stat(NAME, dir_fd=state, follow_symlinks=False)
+    except FileNotFoundError:
+        return os.fstat(state).st_nlink == 0
+    except OSError:
+        return True
+    return True

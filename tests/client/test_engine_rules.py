@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from client.disk import Disk
 from client.engine import Options
 from client.pending import Touched
 from client.ports import Stopped
+from client.remove import remove
 from tests.client.direct import Server
 from tests.client.machines import DiskMachine, Machine, MemoryMachine
 
@@ -128,6 +131,38 @@ def test_a_list_that_leaves_itself_out_is_let_go_of_while_it_is_here(
     assert f"{SECRET}\n{RULES}\n".encode() in laptop.trash()
     assert laptop.sync().in_step
     assert vault.files().keys() == {"note.md", SECRET}
+
+
+def test_a_client_that_watches_lets_go_of_a_list_that_another_process_let_go_of(vault: Server, tmp_path: Path) -> None:
+    laptop = DiskMachine(vault, "laptop", tmp_path / "laptop")
+    laptop.write(RULES, f"{SECRET}\n{RULES}\n")
+    laptop.write(SECRET, "not so secret")
+    watching = laptop.engine(watching=True)
+    watching.sync()
+    assert vault.files() == {}
+    with Disk(laptop.root, clock=laptop.clock) as disk:
+        remove(disk, laptop.index, laptop.queue, laptop.clock, [RULES])
+    assert watching.follow(Touched(frozenset([RULES]))).in_step
+    assert vault.files().keys() == {SECRET}
+
+
+def test_a_list_that_the_disk_had_no_room_to_remember_holds_all_the_same(
+    on_disk: DiskMachine, vault: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (on_disk.state / "ignore").unlink()
+    on_disk.restart()
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", _no_room)
+        on_disk.fs.read_rules()
+        on_disk.fs.keep_rules()
+    (on_disk.state / "ignore").unlink(missing_ok=True)
+    (on_disk.root / RULES).unlink()
+    on_disk.sync()
+    assert SECRET not in vault.files()
+
+
+def _no_room(_: int) -> None:
+    raise OSError(errno.ENOSPC, "no room")
 
 
 def test_a_list_is_not_let_go_of_by_a_command_that_deletes_nothing(laptop: Machine, vault: Server) -> None:
