@@ -170,6 +170,16 @@ def test_the_layout_in_the_architecture_names_modules_that_exist() -> None:
     assert count > 80
 
 
+def test_each_release_has_its_kinds_of_changes_once_and_in_order() -> None:
+    kinds = ["Added", "Changed", "Fixed", "Removed"]
+    for release in re.split(r"^## ", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)[1:]:
+        named = re.findall(r"^### (.+)$", release, re.MULTILINE)
+        assert named == [kind for kind in kinds if kind in named]
+        entries = re.findall(r"^- .+$", release, re.MULTILINE)
+        assert sorted(set(entries)) == sorted(entries), "an entry is there twice"
+        assert not release.partition("### ")[0].partition("\n")[2].strip(), "what is this? Put it below a heading"
+
+
 def test_links_between_the_pages_lead_somewhere() -> None:
     for name, text in [*DOCS.items(), ("../README.md", README)]:
         for target in re.findall(r"\]\((?!https?://)([^)#]+)", text):
