@@ -233,16 +233,16 @@ class Engine:
         `waiting`: of the queue, what this round is about; `later`: what goes on waiting. `foreseen`: nobody was asked.
         Then the cursor has not moved, and the queue need not remember a plan.
         """
-        given_up = guard.given_up(answer.actions.values(), view, self._index.records, self._fs)
-        if given_up and not allow_mass_delete:
-            guard.check(given_up, self._index.records)
+        records, queue = self._index.records, [*waiting, *later]
+        gone = guard.given_up(answer.actions, view, records, self._fs, later)
+        held = {} if allow_mass_delete else guard.hold(gone, answer.actions, queue, records, self._clock)
         unseen = [*later, *(one for one in waiting if self._is_unseen(one, view))]
         if not foreseen:
             self._lost = answer.lost
             self._index.note_max_file(answer.max_file)
             forget_sent(outgoing, answer, self._index)
             planned = plan(answer, outgoing, self._clock)
-            self._queue.replace([*planned, *outgoing.deletes.values(), *unseen])
+            self._queue.replace([*planned, *outgoing.deletes.values(), *held.values(), *unseen])
         work = Work(
             self._fs,
             self._transport,
@@ -256,7 +256,8 @@ class Engine:
             full,
             answer.cursor,
             {} if foreseen else outgoing.hashes(),
-            given_up,
+            gone - held.keys(),
+            held,
             room=self._room,
         )
         for action in answer.overtaken.values():

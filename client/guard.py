@@ -1,45 +1,75 @@
-"""What others deleted is deleted here, too; but not most of the files without asking."""
+"""What others deleted is deleted here, too; but most of the files only once a person says so.
+
+Until then it is held back, while everything else goes on. It stands in the queue, marked, so that the cursor may move
+on: with every sync the server is asked about these files again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from client.changes import FEW
 from client.index import Record
-from client.ports import FileSystem, Stopped
+from client.ports import Clock, FileSystem
+from client.queue import Operation
 from client.scan import View
 from sync.model import Action
 
+BY_OTHERS = "others"
+WHAT = "what was deleted or emptied elsewhere"
+WHY = (
+    "that is more than half of the files here, so it is not done here. gobi log says who did it. If it was meant, run "
+    "gobi sync --allow-mass-delete (stop gobi watch for that, and start it again); if not, take it back with gobi undo "
+    "or on the server's page"
+)
 
-class MassDeleteHere(Stopped):
-    """Most files of this folder are about to be deleted, because others have deleted them."""
+
+def is_held(one: Operation) -> bool:
+    return one.by == BY_OTHERS
 
 
-def given_up(actions: Collection[Action], view: View, records: Mapping[str, Record], fs: FileSystem) -> frozenset[str]:
+def given_up(
+    actions: Mapping[str, Action],
+    view: View,
+    records: Mapping[str, Record],
+    fs: FileSystem,
+    later: Iterable[Operation] = (),
+) -> frozenset[str]:
     """The files here that others have deleted, or emptied, and of which nothing is left under another name.
 
-    Nothing where they are few: those are always believed.
+    Nothing where they are few, together with what is held back in `later`, the part of the queue that is not asked
+    about now: few are always believed.
     """
-    going = {one.path for one in actions if one.do == "delete_local" and one.path in view.entries}
-    emptied = {one.path for one in actions if _empties(one, view)}
-    if len(going) + len(emptied) <= FEW:
+    held = {one.path for one in later if is_held(one)} - actions.keys()
+    going = {path for path, one in actions.items() if one.do == "delete_local" and path in view.entries}
+    emptied = {path for path, one in actions.items() if _empties(one, view)}
+    if len(going) + len(emptied) + len(held) <= FEW:
         return frozenset()
     staying = {record.hash for path, record in records.items() if path not in going and record.size}
-    staying |= {one.head.hash for one in actions if one.do == "download" and one.head and one.head.hash}
+    staying |= {one.head.hash for one in actions.values() if one.do == "download" and one.head and one.head.hash}
     lost = {path for path in going if _content(path, view, records) not in staying} | emptied
     lost = {path for path in lost if not fs.ignored(path) and view.why_unknown(path) is None}
-    return frozenset(lost if len(lost) > FEW else ())
+    return frozenset(lost if len(lost | held) > FEW else ())
 
 
-def check(given_up: Collection[str], records: Mapping[str, Record]) -> None:
-    """Raises MassDeleteHere where that is more than half of the files."""
+def hold(
+    given_up: Collection[str],
+    actions: dict[str, Action],
+    queue: Iterable[Operation],
+    records: Mapping[str, Record],
+    clock: Clock,
+) -> dict[str, Operation]:
+    """Takes out of `actions` what a person has to say first, and returns it for the queue, by path.
+
+    That is where it is more than half of the files; and, once it was held back, for as long as they are many.
+    """
     tracked = sum(record.stamp is not None for record in records.values())
-    if len(given_up) * 2 > tracked:
-        raise MassDeleteHere(
-            f"{len(given_up):,} of {tracked:,} files here would be deleted or emptied, as was done elsewhere, so "
-            "nothing was done. gobi log says who did it. If it was meant, run gobi sync --allow-mass-delete; if not, "
-            "take it back first, with gobi undo or on the server's page"
-        )
+    if not given_up or not (len(given_up) * 2 > tracked or any(map(is_held, queue))):
+        return {}
+    now = clock.time_ns() // 1000
+    return {
+        path: Operation(actions.pop(path).do, path, by=BY_OTHERS, at=now, why=WHY, refused=True) for path in given_up
+    }
 
 
 def _empties(action: Action, view: View) -> bool:

@@ -25,9 +25,9 @@ DELETE = "delete"
 class Operation(NamedTuple):
     """`op`: `delete`, or the protocol's word for what the server asked (section 5). `at` is in µs since 1970.
 
-    `base`: the version a delete was made on. `by`: who deleted (`rm`, `watch`). `why`: what kept it from being done;
-    `refused`: it takes a person to get on. `sent`: hashes that may have been sent for the path, should the sync break
-    off here.
+    `base`: the version a delete was made on. `by`: who deleted (`rm`, `watch`; `others`: held back here). `why`: what
+    kept it from being done; `refused`: it takes a person to get on. `sent`: hashes that may have been sent for the
+    path, should the sync break off here.
     """
 
     op: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
+from client import guard
 from client.hold import WHAT, WHY, is_held
 from client.ignore import FILE as IGNORE_FILE
 from client.index import Record
@@ -33,9 +34,11 @@ def stand(view: View, records: Mapping[str, Record], queue: Collection[Operation
     """`queue`: what it has after the latest sync."""
     in_conflict = ((path, one.conflict) for path, one in records.items() if one.conflict)
     conflicts = sorted((path, conflict) for path, conflict in in_conflict if not fs.ignored(path))
-    refused = [(one.path, one.why) for one in queue if one.refused and one.path not in view.held and not is_held(one)]
-    if held := sum(map(is_held, queue)):
-        refused.append((f"{WHAT} ({held:,} files)", WHY))
+    alone = (one for one in queue if not is_held(one) and not guard.is_held(one))
+    refused = [(one.path, one.why) for one in alone if one.refused and one.path not in view.held]
+    for held, what, why in ((is_held, WHAT, WHY), (guard.is_held, guard.WHAT, guard.WHY)):
+        if count := sum(map(held, queue)):
+            refused.append((f"{what} ({count:,} files)", why))
     refused += view.held.items()
     refused += [(IGNORE_FILE, problem) for problem in fs.patterns.problems]
     if _rules_are_lost(view, records, queue, fs):

@@ -38,7 +38,8 @@ class Work:
 
     `full`: this sync began from "0", so that the index may be wrong about what the server has. `planned`: the hash that
     the plan in the queue has for a path. `given_up`: files that others deleted in bulk, so that they go to the trash.
-    `waiting`: what could not be done, by path. `again`: something changed meanwhile; another round will settle it.
+    `waiting`: what could not be done, or is held back, by path. `again`: something changed meanwhile; another round
+    will settle it.
     `uploaded`, `deleted`: what the server took. `stepped_aside`: files that got another name there. `seen`: the newest
     stamp that `cursor` is known to be past. `room`: what one push may carry.
     """

@@ -8,7 +8,7 @@ import pytest
 
 from client.changes import FEW
 from client.foresee import Heard
-from client.guard import MassDeleteHere
+from client.guard import WHAT, is_held
 from client.pending import Touched
 from sync.model import Version
 from tests.client.direct import Server
@@ -28,45 +28,97 @@ def delete(laptop: Machine, count: int) -> None:
     laptop.sync(propagate_deletes=True, allow_mass_delete=True)
 
 
-def test_most_files_deleted_elsewhere_stop_the_sync_before_anything_is_done(laptop: Machine, desktop: Machine) -> None:
+def held_back(machine: Machine) -> int:
+    """How many deletes `gobi status` says are held back."""
+    assert machine.status().exit_code == (1 if machine.status().refused else 0)
+    names = [path for path, _ in machine.status().refused if path.startswith(WHAT)]
+    return int(names[0].removeprefix(f"{WHAT} (").removesuffix(" files)")) if names else 0
+
+
+def test_most_files_deleted_elsewhere_are_held_back_while_all_else_goes_on(laptop: Machine, desktop: Machine) -> None:
     fill(laptop, desktop, 40)
     delete(laptop, 21)
+    laptop.write("theirs.md", "written there")
+    laptop.write("notes/39.md", "edited there")
+    laptop.sync()
     desktop.write("mine.md", "written here")
     for _ in range(2):
-        with pytest.raises(MassDeleteHere, match="--allow-mass-delete"):
-            desktop.sync()
-        assert len(desktop.files()) == 41
+        report = desktop.sync()
+        assert report.exit_code == 1
+        assert "--allow-mass-delete" in report.refused[0][1]
+        assert (report.deleted_here, held_back(desktop)) == (0, 21)
+        assert desktop.files()["notes/39.md"] == b"edited there"
+        assert desktop.files().keys() >= {f"notes/{number}.md" for number in range(40)} | {"theirs.md"}
+    laptop.sync()
+    assert laptop.files()["mine.md"] == b"written here"
     report = desktop.sync(allow_mass_delete=True)
-    assert report.deleted_here == 21
-    assert len(desktop.files()) == 20
+    assert (report.deleted_here, len(desktop.trash())) == (21, 21)
+    assert desktop.files() == laptop.files()
     assert desktop.sync().in_step
 
 
-def test_what_was_taken_back_meanwhile_needs_no_answer(laptop: Machine, desktop: Machine) -> None:
+@pytest.mark.parametrize("again", ["note", "another"])
+def test_what_was_taken_back_meanwhile_needs_no_answer(laptop: Machine, desktop: Machine, again: str) -> None:
     fill(laptop, desktop, 40)
     delete(laptop, 40)
-    with pytest.raises(MassDeleteHere):
-        desktop.sync()
+    assert desktop.sync().exit_code == 1
     for number in range(40):
-        laptop.write(f"notes/{number}.md", f"note {number}")
+        laptop.write(f"notes/{number}.md", f"{again} {number}")
     laptop.sync()
     report = desktop.sync()
-    assert (report.deleted_here, len(desktop.files())) == (0, 40)
+    assert (report.deleted_here, report.exit_code) == (0, 0)
+    assert desktop.files() == laptop.files()
+    assert (len(desktop.files()), report.conflicts) == (40, [])
 
 
-def test_the_watch_stops_there_too_and_forgets_nothing_of_its_own(
-    vault: Server, laptop: Machine, desktop: Machine
+def test_what_is_held_back_stays_so_in_the_next_process_and_however_the_folder_grows(
+    laptop: Machine, desktop: Machine
 ) -> None:
+    fill(laptop, desktop, 30)
+    delete(laptop, 30)
+    desktop.sync()
+    desktop.restart()
+    for number in range(100):
+        desktop.write(f"new/{number}.md", f"new {number}")
+    desktop.sync()
+    desktop.sync()
+    assert (len(desktop.files()), held_back(desktop)) == (130, 30)
+
+
+def test_the_watch_holds_them_back_one_by_one_as_well(vault: Server, laptop: Machine, desktop: Machine) -> None:
     fill(laptop, desktop, 40)
     before = vault.vault.clock
     delete(laptop, 30)
     told = tuple(version for version in versions_of(vault) if version.stamp > before)
-    heard = Heard(desktop.index.cursor, str(told[-1].stamp), told)
-    with pytest.raises(MassDeleteHere):
-        desktop.engine().follow(Touched(), [heard])
-    with pytest.raises(MassDeleteHere):
-        desktop.engine().follow(Touched(), None)
-    assert len(desktop.files()) == 40
+    engine = desktop.engine()
+    report = engine.follow(Touched(), [Heard(desktop.index.cursor, str(told[-1].stamp), told)])
+    assert (report.deleted_here, held_back(desktop)) == (0, 30)
+    desktop.write("notes/0.md", "note 0")
+    engine.follow(Touched(frozenset({"notes/0.md"})), [])
+    vault.delete("notes/39.md")
+    engine.follow(Touched(), None)
+    assert (len(desktop.files()), held_back(desktop)) == (40, 31)
+    desktop.write("notes/1.md", "still needed here")
+    engine.follow(Touched(frozenset({"notes/1.md"})), [])
+    assert vault.files()["notes/1.md"] == b"still needed here"
+    assert (len(desktop.files()), held_back(desktop)) == (40, 30)
+    desktop.restart()
+    assert desktop.sync(allow_mass_delete=True).deleted_here == 30
+    assert desktop.files() == vault.files()
+    assert not any(map(is_held, desktop.queue.load()[0]))
+
+
+def test_a_held_file_that_is_deleted_here_too_is_gone_for_good(
+    vault: Server, laptop: Machine, desktop: Machine
+) -> None:
+    fill(laptop, desktop, 30)
+    delete(laptop, 30)
+    desktop.sync()
+    for number in range(30):
+        desktop.delete(f"notes/{number}.md")
+    desktop.write("mine.md", "so that the folder is not empty")
+    assert desktop.sync().exit_code == 0
+    assert set(desktop.files()) == set(vault.files()) == {"mine.md"}
 
 
 def versions_of(vault: Server) -> list[Version]:
@@ -79,14 +131,15 @@ def test_many_files_emptied_elsewhere_are_as_good_as_deleted(laptop: Machine, de
     for number in range(30):
         laptop.write(f"notes/{number}.md", "")
     laptop.sync()
-    with pytest.raises(MassDeleteHere):
-        desktop.sync()
+    desktop.sync()
+    assert b"" not in desktop.files().values()
+    assert held_back(desktop) == 30
     desktop.sync(allow_mass_delete=True)
     assert set(desktop.files().values()) == {b""}
     assert len(desktop.trash()) == 30
 
 
-def test_edits_of_most_files_are_no_reason_to_stop(laptop: Machine, desktop: Machine) -> None:
+def test_edits_of_most_files_are_no_reason_to_ask(laptop: Machine, desktop: Machine) -> None:
     fill(laptop, desktop, 30)
     for number in range(30):
         laptop.write(f"notes/{number}.md", "edited")
@@ -95,7 +148,7 @@ def test_edits_of_most_files_are_no_reason_to_stop(laptop: Machine, desktop: Mac
 
 
 @pytest.mark.parametrize("touched", [False, True])
-def test_a_folder_that_was_renamed_elsewhere_is_no_reason_to_stop(
+def test_a_folder_that_was_renamed_elsewhere_is_no_reason_to_ask(
     laptop: Machine, desktop: Machine, touched: bool
 ) -> None:
     fill(laptop, desktop, 30)
@@ -111,7 +164,7 @@ def test_a_folder_that_was_renamed_elsewhere_is_no_reason_to_stop(
     assert desktop.trash() == []
 
 
-def test_a_folder_whose_new_files_came_before_the_old_ones_go_is_no_reason_to_stop(
+def test_a_folder_whose_new_files_came_before_the_old_ones_go_is_no_reason_to_ask(
     vault: Server, laptop: Machine, desktop: Machine
 ) -> None:
     fill(laptop, desktop, 30)

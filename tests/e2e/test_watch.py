@@ -464,11 +464,18 @@ def test_when_most_files_go_by_name_here_the_other_machine_asks_first(
     wait_until_in_step(laptop, desktop)
     laptop.rm(*[f"{number}.md" for number in range(24)])
     wait_until(lambda: house.live() == {"24.md"}, "the files to be gone from the server")
-    assert watched[1].ended() == 1
-    assert watched[1].said("--allow-mass-delete")
-    assert len(desktop.files()) == 25
+    wait_until(lambda: watched[1].said("--allow-mass-delete"), "the desktop to say what to do")
+    desktop.write("mine.md", "written meanwhile")
+    laptop.write("theirs.md", "written meanwhile")
+    wait_for(laptop, "mine.md", "written meanwhile")
+    wait_for(desktop, "theirs.md", "written meanwhile")
+    assert len(desktop.files()) == 27
+    assert desktop.gobi("status", str(desktop.folder), code=1).out.count("--allow-mass-delete") == 1
+    assert watched[1].stop() == 0
     desktop.sync("--allow-mass-delete")
-    assert set(desktop.files()) == {"24.md"}
+    assert desktop.files() == laptop.files()
+    with Watching(desktop):
+        assert desktop.status()["in_step"] is True
 
 
 def test_patterns_take_effect_while_it_runs(house: House, laptop: Machine, desktop: Machine, watched: object) -> None:
