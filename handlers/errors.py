@@ -40,6 +40,7 @@ CODES: dict[type[Exception], str] = {
     store.QuotaExceeded: "quota",
     store.Unavailable: "store-unavailable",
     store.InUse: "store-unavailable",
+    store.Unusable: "store-unavailable",
     store.Misconfigured: "store-unavailable",
     store.WrongClock: "store-unavailable",
     store.BodyMissing: "internal",
