@@ -84,7 +84,7 @@ def _put_back(past: Past, wanted: Version, head: Version) -> str:
     from client.words import moment
 
     path, when = shown(wanted.path), moment(wanted.made)
-    if (wanted.live, wanted.hash) == (head.live, head.hash):
+    if (wanted.live, wanted.hash, wanted.executable) == (head.live, head.hash, head.executable):
         return f"{path} is as it was on {when} already"
     if not wanted.live:
         past.delete(wanted.path, head.stamp)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from client.config import shown
+from client.executable import give
 from client.folder import STATE
 from client.moves import move_new
 from client.ports import ServerAway, Stopped
@@ -36,6 +37,9 @@ def save(transport: HttpTransport, version: Version, target: Path, folder: Path)
             for piece in _checked(transport.get(version), version):
                 file.write(piece)
             file.flush()
+            if version.executable:
+                with suppress(OSError):  # a disk that keeps no such thing
+                    give(file.fileno(), on=True)
             os.fsync(file.fileno())
         _date(temporary, version.mtime)
         _move(temporary, target)

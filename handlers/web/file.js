@@ -64,7 +64,7 @@ function History({ vault, path, rows, shown, writes, restore }) {
           <span class="quiet number">${row.kind === "put" && size(row.size)}</span>
           <span class="acts">
             ${row.kind === "put" && row !== shown && html`<a class="button" href=${link(vault, "file", path, { stamp: row.stamp })}>Look</a>`}
-            ${row.kind === "put" && writes && (index > 0 || rows[0].kind === "delete") && row.hash !== rows[0].hash && html`<${Act} does=${() => restore(row)}>Restore<//>`}
+            ${row.kind === "put" && writes && (index > 0 || rows[0].kind === "delete") && (row.hash !== rows[0].hash || row.executable !== rows[0].executable) && html`<${Act} does=${() => restore(row)}>Restore<//>`}
           </span>
         </li>`,
       )}

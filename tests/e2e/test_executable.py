@@ -152,6 +152,29 @@ def test_an_older_version_comes_back_with_it(house: House, laptop: Machine, desk
     assert (desktop.read(script), may_run(desktop, script), may_run(laptop, script)) == (SCRIPT, True, True)
 
 
+def test_an_older_version_that_differs_in_it_alone_comes_back_too(
+    house: House, laptop: Machine, desktop: Machine, script: str
+) -> None:
+    first = str(house.history(script)[0]["stamp"])
+    chmod(laptop, script, 0o644)
+    laptop.sync()
+    desktop.sync()
+    assert not may_run(desktop, script)
+    laptop.gobi("restore", str(laptop.folder), script, "--stamp", first)
+    desktop.sync()
+    assert (may_run(desktop, script), may_run(laptop, script)) == (True, True)
+
+
+def test_a_version_that_is_written_elsewhere_may_be_run_as_it_might(house: House, laptop: Machine, script: str) -> None:
+    laptop.write(script, "no script\n")
+    chmod(laptop, script, 0o644)
+    laptop.sync()
+    for version in house.history(script):
+        copy = laptop.home / f"{version['stamp']}"
+        laptop.gobi("restore", str(laptop.folder), script, "--stamp", f"{version['stamp']}", "--to", str(copy))
+        assert bool(copy.stat().st_mode & 0o100) == (copy.read_text() == SCRIPT)
+
+
 def without_bits(machine: Machine) -> None:
     """As on a FAT disk: what is not kept does not show."""
     chmod(machine, ".gobi/executable", 0o600)
