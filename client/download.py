@@ -100,6 +100,7 @@ class Fetcher:
 
     def fetch(self, wanted: Sequence[Download]) -> None:
         """Raises ServerAway, ServerRefused. What has come until then is staged."""
+        wanted = sorted(wanted, key=lambda download: download.head.size)  # on a nearly full disk, what fits comes first
         small = [one for one in wanted if one.head.size <= SMALL]
         self._alone = [one for one in wanted if one.head.size > SMALL]
         with self._work.ahead(self._pulled(small)) as pieces:

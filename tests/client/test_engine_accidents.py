@@ -615,6 +615,14 @@ def test_a_full_disk_leaves_the_downloads_waiting_and_the_cursor_may_move(vault:
     assert device.sync().downloaded == 0
 
 
+def test_what_fits_on_a_nearly_full_disk_comes_whatever_does_not(vault: Server, device: MemoryMachine) -> None:
+    vault.put("a large one.md", bytes(2 * 1024 * 1024))
+    vault.put("small.md", b"1")
+    device.memory.room = 5
+    assert [path for path, _ in device.sync().waiting] == ["a large one.md"]
+    assert device.files() == {"small.md": b"1"}
+
+
 def test_a_file_that_the_disk_refuses_waits_and_a_newer_version_of_it_is_what_comes(
     vault: Server, real: DiskMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
