@@ -257,7 +257,7 @@ def test_500_files_deleted_by_mistake_come_back_by_one_command(house: House, lap
     laptop.rm("notes")
     laptop.sync()
     desktop.write("notes/007.md", "the desktop's\n")
-    desktop.sync()
+    desktop.sync("--allow-mass-delete")
     desktop.write("notes/008.md", "the desktop's, made anew\n")
     desktop.sync()
     place = str(laptop.folder)
