@@ -46,8 +46,8 @@ def backup(folder: Path, keep: int, verify: bool, as_json: bool, env_file: Path 
     DIR has password hashes: keep it to yourself. Put it on another disk.
 
     Exit code: 0 where all is there, 1 where a body is missing, 2 where DIR is no place for it, 69 where the database or
-    a disk is out of reach or full, 75 where another backup writes there, 78 where the bodies are another database's, or
-    there is nothing to back up.
+    a disk is out of reach or full, 75 where another backup writes there, 78 where the bodies are another database's,
+    the database is damaged, or there is nothing to back up.
     """
     folder = Path(folder).absolute()
     with opened_with_bodies(env_file, reading=True) as (settings, metadata, root):

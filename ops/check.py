@@ -40,7 +40,8 @@ def check(deep: bool, repair: bool, adopt: bool, as_json: bool, env_file: Path |
     (gobi gc removes those), and of whatever lies among the bodies and is not gobi's. Nothing is ever deleted.
 
     Exit code: 0 where all is well, 1 where something needs a person, 69 where the database is out of reach,
-    75 where counters have to be put right and a collection runs, 78 where the bodies are another database's.
+    75 where counters have to be put right and a collection runs, 78 where the bodies are another database's
+    or it is damaged.
     """
     reports: list[Report] = []
     if adopt:

@@ -30,7 +30,7 @@ def collect(dry_run: bool, force: bool, as_json: bool, env_file: Path | None) ->
     a file that is there never goes. A body that no version needs goes to a trash, and a week later for good.
 
     Exit code: 0 where it is done, 1 where the clock is too doubtful, 69 where the database is out of reach, 75 where a
-    backup or another collection runs, 78 where the database is not the bodies' own.
+    backup or another collection runs, 78 where the database is not the bodies' own or is damaged.
     """
     vaults = []
     total = Collected()

@@ -110,8 +110,10 @@ def opened(env_file: Path | None, *, make: bool = False, reading: bool = False) 
 @contextmanager
 def opened_with_bodies(env_file: Path | None, *, reading: bool = False) -> Iterator[tuple[Settings, Metadata, str]]:
     """The same, and the folder of the bodies, which may not be there yet. Raises Misconfigured where what is there is
-    not this database's."""
+    not this database's, Unusable where the database is damaged: by what it has lost, bodies would be taken for garbage,
+    and a backup for whole."""
     with opened(env_file, reading=reading) as (settings, metadata):
+        metadata.check_sound(None)
         root = os.fspath(settings.data_dir / BODIES)
         belonging.check(metadata, root)
         yield settings, metadata, root

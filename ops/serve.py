@@ -29,6 +29,9 @@ from ops.storage import (
 from ops.systemd import hands_over_sockets
 from store import belonging, serving
 
+# How long a start may read an embedded database for damage. 100,000 versions (20 MB) take 0.05 s once in memory.
+READING_S = 10.0
+
 
 @click.command(cls=ServerCommand, epilog="\b\nExample:\n  GOBI_DATA_DIR=/srv/gobi gobi serve")
 @env_file_option
@@ -57,7 +60,7 @@ def serve(env_file: Path | None) -> None:
 
 def prepare(settings: Settings) -> str:
     """Makes or upgrades what a server needs; returns the identity of its database. Nothing is made where database and
-    bodies do not belong together. Raises SettingsError, store.errors.StoreError."""
+    bodies do not belong together, or the database is damaged. Raises SettingsError, store.errors.StoreError."""
     root = os.fspath(settings.data_dir / BODIES)
     if settings.mongo_uri is None:
         check_database(settings, make=True)
@@ -65,6 +68,12 @@ def prepare(settings: Settings) -> str:
         check_writable(settings.data_dir)
         serving.take(settings.data_dir, alone=settings.redis_url is None)
     with closing(open_metadata(settings)) as metadata:
+        if not metadata.check_sound(READING_S):
+            click.echo(
+                f"gobi: of the database as much was read as {READING_S:.0f} s allow, and is sound; `gobi backup` reads "
+                "all of it",
+                err=True,
+            )
         belonging.check(metadata, root)
         prepare_folder(settings.data_dir)
         open_bodies(settings, make=True).sweep()

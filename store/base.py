@@ -159,7 +159,11 @@ class Metadata(Protocol):
     # -- service
 
     def ping(self) -> None:
-        """Raises Unavailable where the database does not answer within 3 s."""
+        """Raises Unavailable where the database does not answer within 3 s, or is damaged and takes no writes."""
+
+    def check_sound(self, patience_s: float | None) -> bool:
+        """Reads all that it keeps, for so many seconds at most (None: as long as it takes), and returns whether that
+        was all. A database that looks after that by itself has nothing to do. Raises Unusable where it is damaged."""
 
     def close(self) -> None: ...
 

@@ -23,12 +23,13 @@ from store import sqlite_log as log
 from store import sqlite_people as people
 from store.aging import Aging
 from store.base import Device, Invitation, Query, Role, Transaction, User, Vault, as_lapses
-from store.errors import DiskFull, StoreError, Unavailable, Unusable
+from store.errors import DiskFull, StoreError, Unavailable
 from store.facts import Purged
 from store.moving import Moving, check_writable
 from store.offload import Offload, inline
 from store.refusals import check_keeps_an_owner, no_member, no_vault, vault_exists
 from store.sqlite_aging import SqliteAging
+from store.sqlite_damage import Damage, damaged, examine, is_damage
 from store.sqlite_folders import folder
 from store.sqlite_moving import SqliteMoving, move_of
 from store.sqlite_schema import upgrade
@@ -50,7 +51,8 @@ class SqliteMetadata:
 
     `now` gives microseconds since 1970; `offload` keeps statements off the event loop. `prepare`: makes the file where
     it is missing, and brings it to this schema; without that it is opened when it is first used. Raises Unavailable
-    where the file cannot be opened, Unusable where it is damaged or of a newer schema.
+    where the file cannot be opened, Unusable where it is damaged or of a newer schema. Once damage was met, nothing is
+    written any more, by which it might grow; reading goes on where it can.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class SqliteMetadata:
         self._now = now
         self._offload = offload
         self._idle: deque[sqlite3.Connection] = deque()
+        self._damage = Damage()
         # Taken before the hand-over to a thread: SQLite's own waiting for a writer is a sleep in a loop.
         self._writing = threading.Lock()
         if prepare:
@@ -95,7 +98,7 @@ class SqliteMetadata:
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        with translated():
+        with translated(), self._damage.noted():
             try:
                 db = self._idle.pop()
             except IndexError:
@@ -131,6 +134,7 @@ class SqliteMetadata:
 
     def _write_anyway(self, work: Callable[[sqlite3.Connection], T]) -> T:
         with self._writing:
+            self._damage.check()
             return self._offload(self._write_now, work)
 
     def _write_now(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -147,7 +151,15 @@ class SqliteMetadata:
     # -- service
 
     def ping(self) -> None:
+        self._damage.check()
         self._read(lambda db: db.execute("SELECT count(*) FROM meta").fetchone())
+
+    def check_sound(self, patience_s: float | None) -> bool:
+        with self._connection() as db:
+            verdict, whole = examine(db, patience_s)
+        if verdict:
+            raise damaged()
+        return whole
 
     def close(self) -> None:
         while self._idle:
@@ -416,6 +428,6 @@ def _translate(error: sqlite3.Error) -> StoreError:
         return DiskFull("no room for the database on the server's disk: free some, then try again")
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Unavailable("the database is busy: try again in a moment")
-    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return Unusable("the database file is damaged: stop the server and restore a backup of it")
+    if is_damage(error):
+        return damaged()
     return Unavailable(f"the database cannot be used ({error}): see to its disk and permissions, then try again", 10)

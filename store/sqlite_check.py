@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from store import findings
 from store.findings import Finding, megabytes, ok, wrong
+from store.sqlite_damage import ADVICE, examine, is_damage
 from store.sqlite_moving import move_of
 from store.sqlite_schema import STEPS
 
@@ -18,7 +19,6 @@ SUBJECT = "SQLite"
 # On a large database and a slow disk; what was not read by then is not judged.
 PATIENCE_S = 10.0
 BUSY_S = 2.0
-_A_LITTLE_WORK = 10_000  # of SQLite's instructions: how often it is asked whether there is time left
 
 
 def check(path: Path, *, now: Callable[[], float] = time.time) -> Iterator[Finding]:
@@ -48,26 +48,18 @@ def _look(db: sqlite3.Connection, path: Path, now: Callable[[], float]) -> Itera
 
 
 def _quick_check(db: sqlite3.Connection) -> Finding:
-    deadline = time.monotonic() + PATIENCE_S
-    db.set_progress_handler(lambda: time.monotonic() > deadline, _A_LITTLE_WORK)
-    try:
-        said: str = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
-            raise
-        return ok(SUBJECT, f"sound as far as {PATIENCE_S:.0f} s of reading go")
-    finally:
-        db.set_progress_handler(None, 0)
-    return ok(SUBJECT, "sound") if said == "ok" else _damaged(said)
+    verdict, whole = examine(db, PATIENCE_S)
+    if verdict:
+        return _damaged(verdict)
+    return ok(SUBJECT, "sound" if whole else f"sound as far as {PATIENCE_S:.0f} s of reading go")
 
 
 def _trouble(path: Path, error: sqlite3.Error) -> Finding:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    if is_damage(error):
         return _damaged(str(error))
     return wrong(SUBJECT, f"{path} cannot be opened ({error})", "see to its disk and its permissions", "reach")
 
 
 def _damaged(said: str) -> Finding:
     text = " ".join(said.split())[:200]
-    return wrong(SUBJECT, f"it is damaged ({text})", "stop the server and restore a backup of the data folder")
+    return wrong(SUBJECT, f"it is damaged ({text})", ADVICE)

@@ -251,7 +251,7 @@ def test_a_damaged_database(offline: GobiServer) -> None:
         file.seek(4096)
         file.write(b"\xff" * 4096)
     report = doctor(offline)
-    assert (report.exit_code, "restore a backup" in report.told("wrong", "SQLite")) == (1, True)
+    assert (report.exit_code, "put a backup back" in report.told("wrong", "SQLite")) == (1, True)
 
 
 def test_a_clock_that_is_behind_the_newest_change(offline: GobiServer, database: sqlite3.Connection) -> None:
