@@ -14,7 +14,7 @@ from handlers.shapes import Hash, Size, Stamp, check_each
 from store.offload import Offload
 from store.reader import Reader
 from store.registry import Registry
-from sync.model import Change, bounded_mtime
+from sync.model import Change, Json, bounded_mtime
 
 MAX_CHANGES = 10_000
 PAGE = 5_000
@@ -77,7 +77,12 @@ class Sync:
         cursor = self._reader.parse_cursor(asked.cursor)
         changes = _as_changes(asked.changes)
         answer = self._reader.sync(there, cursor, changes, asked.last, asked.limit)
-        row = {"actions": [one.to_json() for one in answer.actions], "cursor": str(answer.cursor), "more": answer.more}
+        row: Json = {
+            "vault": there.id,
+            "actions": [one.to_json() for one in answer.actions],
+            "cursor": str(answer.cursor),
+            "more": answer.more,
+        }
         if asked.last and not answer.more and there.members.get(user) != "read":
             lost = len(self._reader.lost(there))
             row |= {"lost": lost} if lost else {}

@@ -29,6 +29,7 @@ CODES: dict[type[Exception], str] = {
     store.Stale: "conflict",
     store.PathTaken: "path-taken",
     store.NameTaken: "name-taken",
+    store.OtherVault: "other-vault",
     store.LastOwner: "last-owner",
     store.HashMismatch: "hash-mismatch",
     store.LengthMismatch: "length-mismatch",

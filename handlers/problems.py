@@ -16,6 +16,7 @@ STATUS: dict[str, int] = {
     "not-found": 404,
     "method-not-allowed": 405,
     "name-taken": 409,
+    "other-vault": 409,
     "path-taken": 409,
     "last-owner": 409,
     "cursor-expired": 410,

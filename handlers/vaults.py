@@ -103,6 +103,7 @@ class Member:
 def entry(reader: Reader, vault: Stored, user: str) -> Json:
     return {
         "name": vault.name,
+        "id": vault.id,
         "role": vault.members.get(user),
         "cursor": str(reader.cursor(vault)),
         "files": vault.files,

@@ -9,6 +9,7 @@ StoreError
 │   ├── Stale           the head is not the base            (carries the head)
 │   ├── PathTaken       a file where a folder is, or the reverse (carries the version in the way)
 │   ├── NameTaken       the vault's name is somebody else's, or the user exists
+│   ├── OtherVault      the name is another vault's than the caller means
 │   ├── LastOwner
 │   ├── HashMismatch
 │   ├── LengthMismatch
@@ -77,6 +78,10 @@ class PathTaken(Refused):
 
 
 class NameTaken(Refused):
+    pass
+
+
+class OtherVault(Refused):
     pass
 
 

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Self
 
 from store.base import RANK, Bodies, Bus, Metadata, PeopleChanged, Role, Vault
 from store.bus import LocalBus
-from store.errors import BadRequest, Forbidden, NameTaken, NotFound
+from store.errors import BadRequest, Forbidden, NameTaken, NotFound, OtherVault
 from store.offload import Offload, inline
 from sync.model import Version
 from sync.paths import is_name
+
+
+class VaultName(str):
+    """A vault's name, from a caller who knows the vault by its id as well: the name may be another one's by now."""
+
+    __slots__ = ("id",)
+
+    def __new__(cls, name: str, vault_id: str) -> Self:
+        made = super().__new__(cls, name)
+        made.id = vault_id
+        return made
+
+    id: str
 
 
 class Registry:
@@ -32,6 +46,8 @@ class Registry:
 
     def create(self, user: str, name: str) -> tuple[Vault, bool]:
         """The vault, and whether it was made now. Raises NameTaken where it is somebody else's, BadRequest."""
+        if isinstance(name, VaultName):
+            return self.enter(user, name), False  # one that is known is not made anew
         _check_name(name)
         try:
             return self._metadata.create_vault(name, user), True
@@ -42,13 +58,16 @@ class Registry:
             return there, False
 
     def enter(self, user: str, name: str, need: Role = "read") -> Vault:
-        """The vault, for a member. Raises NotFound (the same where it exists but not for the user), Forbidden."""
-        return _admit(self._metadata.vault(name), user, need)
+        """The vault, for a member. Raises NotFound (the same where it exists but not for the user), Forbidden.
+
+        OtherVault where `name` is a VaultName, and of another vault.
+        """
+        return _admit(self._metadata.vault(str(name)), user, need, name)
 
     def enter_for(self, user: str, name: str, path: str, need: Role = "read") -> tuple[Vault, Version | None]:
         """The same, and the newest version of one path, in one go."""
-        vault, head = self._metadata.vault_and_head(name, path)
-        return _admit(vault, user, need), head
+        vault, head = self._metadata.vault_and_head(str(name), path)
+        return _admit(vault, user, need, name), head
 
     def set_member(self, vault: Vault, user: str, role: str) -> None:
         """Raises BadRequest, NotFound, LastOwner."""
@@ -87,10 +106,15 @@ def _check_name(name: str) -> None:
         )
 
 
-def _admit(vault: Vault | None, user: str, need: Role) -> Vault:
+def _admit(vault: Vault | None, user: str, need: Role, name: str) -> Vault:
     role = vault.members.get(user) if vault else None
     if vault is None or role is None:
         raise NotFound("there is no such vault, or you are not a member of it: ask its owner")
+    if isinstance(name, VaultName) and name.id != vault.id:
+        raise OtherVault(
+            f"{vault.name} is another vault than this client was connected to: that one was removed, or its name was "
+            "given to this one"
+        )
     if RANK[role] < RANK[need]:
         raise Forbidden(f"your role in {vault.name} is {role}; this needs {need}: ask an owner")
     return vault

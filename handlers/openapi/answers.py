@@ -76,9 +76,10 @@ class Redeemed(Struct):
 
 
 class VaultEntry(Struct):
-    """`files` and `bytes` count live files."""
+    """`files` and `bytes` count live files. `id`: of the vault, whatever its name."""
 
     name: Name
+    id: str
     role: Role
     cursor: Cursor
     files: Count
@@ -170,8 +171,9 @@ class Action(Struct):
 
 class SyncAnswer(Struct):
     """For those who may write, and with the last page only. `lost`: of how many bodies the server is known to have lost
-    the bytes; left out where there are none. `max_file`: bytes of the largest file that it takes."""
+    the bytes; left out where there are none. `max_file`: bytes of the largest file that it takes. `vault`: its id."""
 
+    vault: str
     actions: list[Action]
     cursor: Cursor
     more: bool

@@ -164,6 +164,7 @@ class _Document:
 def _of_address(made: _Document, address: str) -> Json:
     names = [part.partition("}")[0] for part in address.split("{")[1:]]
     parameters = [IN_ADDRESS.get(name) or Parameter("path", name, str, required=True) for name in names]
+    parameters += [IN_ADDRESS["Gobi-Vault"]] if "vault" in names else []
     return {"parameters": [made.parameter(one) for one in parameters]} if names else {}
 
 

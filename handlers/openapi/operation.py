@@ -97,6 +97,7 @@ IN_ADDRESS = {
     one.name: one
     for one in (
         Parameter("path", "vault", Name, "The vault's name.", required=True),
+        Parameter("header", "Gobi-Vault", str, "The id of the vault that is meant. Left out: whichever has the name."),
         Parameter(
             "path",
             "path",

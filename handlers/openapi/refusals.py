@@ -15,6 +15,7 @@ MEANING = {
     "not-found": "there is no such thing, or not for the caller",
     "method-not-allowed": "the address does not have this method",
     "name-taken": "the name is somebody else's",
+    "other-vault": "the name is another vault's than `Gobi-Vault` says",
     "path-taken": "a file where a folder is, or the reverse",
     "last-owner": "the vault would lose its last owner",
     "cursor-expired": "the cursor is no good any more: sync again from `0`",
@@ -54,7 +55,7 @@ def refusals(operation: Operation) -> dict[int, list[str]]:
     if operation.writes:
         codes.add("cross-origin")
     if "{vault}" in operation.address:
-        codes.add("not-found")
+        codes |= {"not-found", "other-vault"}
     if "{path}" in operation.address:
         codes.add("bad-path")
     if operation.door in ("write", "owner"):

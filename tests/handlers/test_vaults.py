@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from handlers.openapi.operation import Operation
+from handlers.openapi.operations import OPERATIONS
 from tests.handlers.site import VAULT, Person, Site, refused
 
 
 def test_a_vault_is_made_by_its_name_and_its_maker_owns_it(me: Person) -> None:
     answer = me.ask("PUT", "/v1/vaults/photos")
     assert answer.status_int == 201
-    assert answer.json == {"name": "photos", "role": "owner", "cursor": answer.json["cursor"], "files": 0, "bytes": 0}
+    told = {name: answer.json[name] for name in ("id", "cursor")}
+    assert answer.json == {"name": "photos", "role": "owner", "files": 0, "bytes": 0, **told}
     again = me.ask("PUT", "/v1/vaults/photos")
     assert (again.status_int, again.json) == (200, answer.json)
     assert [row["name"] for row in me.get("/v1/vaults").json["vaults"]] == ["notes", "photos"]
@@ -69,3 +72,48 @@ def test_a_vault_made_again_is_another_vault(site: Site) -> None:
     site.me.ask("PUT", VAULT)
     assert site.me.get(f"{VAULT}/files").json["files"] == []
     refused(site.me.get(f"{VAULT}/changes?cursor={old}"), 410, "cursor-expired")
+
+
+# -- which vault is meant
+
+# The live socket's handshake is in tests/live/test_handshake.py.
+ON_A_VAULT = [one for one in OPERATIONS if "{vault}" in one.address and not one.address.endswith("/live")]
+
+
+def test_a_vault_has_an_id_that_its_name_does_not_change_and_another_vault_never_has(site: Site) -> None:
+    me = site.me
+    known = me.get(VAULT).json["id"]
+    assert me.get("/v1/vaults").json["vaults"][0]["id"] == known
+    assert me.post(f"{VAULT}/sync", {"cursor": "0", "changes": []}).json["vault"] == known
+    me.ask("DELETE", f"{VAULT}?confirm=notes")
+    assert me.ask("PUT", VAULT).json["id"] != known
+
+
+@pytest.mark.parametrize("operation", ON_A_VAULT, ids=lambda one: one.id)
+def test_whoever_means_another_vault_than_has_the_name_now_is_let_into_none(site: Site, operation: Operation) -> None:
+    me = site.me
+    known = me.get(VAULT).json["id"]
+    me.ask("DELETE", f"{VAULT}?confirm=notes")
+    made_again = me.ask("PUT", VAULT).json["id"]
+    me.put("a.md", b"text")
+    address = operation.address.replace("{vault}", "notes").replace("{path}", "a.md").replace("{user}", "me")
+    address = address.replace("{id}", "0").replace("{side}", "server").replace("{hash}", "0" * 64)
+    with site.unchanged():
+        answer = me.ask(operation.method, address, Gobi_Vault=known)
+        if operation.method == "HEAD":
+            assert answer.status_int == 409
+        else:
+            refused(answer, 409, "other-vault")
+    assert me.ask("GET", VAULT, Gobi_Vault=made_again).status_int == 200
+
+
+def test_a_vault_that_is_not_for_the_caller_does_not_exist_whichever_is_meant(site: Site) -> None:
+    known = site.me.get(VAULT).json["id"]
+    you = site.person("you")
+    for meant in (known, "0" * 16, ""):
+        refused(you.ask("GET", VAULT, Gobi_Vault=meant), 404, "not-found")
+
+
+def test_a_vault_that_is_meant_by_its_id_is_not_made_anew(site: Site) -> None:
+    with site.unchanged():
+        refused(site.me.ask("PUT", "/v1/vaults/photos", Gobi_Vault="0" * 16), 404, "not-found")

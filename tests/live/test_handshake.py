@@ -96,6 +96,11 @@ def test_a_stranger_cannot_tell_a_vault_from_none(vault: Vault, shared_server: G
     assert (known.status, known.code) == (unknown.status, unknown.code) == (404, "not-found")
 
 
+def test_whoever_means_another_vault_than_has_the_name_is_told(vault: Vault) -> None:
+    answer = refused(vault, Gobi_Vault="0" * 16)
+    assert (answer.status, answer.code) == (409, "other-vault")
+
+
 def test_a_reader_may_watch(vault: Vault, shared_server: GobiServer) -> None:
     user, password = shared_server.add_user(f"reader-{vault.name}")
     vault.ask("PUT", f"/members/{user}", json.dumps({"role": "read"}).encode())
