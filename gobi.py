@@ -112,6 +112,7 @@ def create_app(
         quota=settings.quota,
         public_url=settings.public_url,
         trusted_proxies=settings.trusted_proxies,
+        allowed_hosts=settings.own_hosts,
         stall_s=settings.stall_s,
         workers=settings.workers,
         sweep_s=settings.sweep_s,

@@ -29,6 +29,7 @@ from handlers import (
 from handlers.auth import Gate
 from handlers.below import Below
 from handlers.download import Download
+from handlers.hosts import Hosts
 from handlers.live.handshake import Live
 from handlers.live.pool import Limits, Pool
 from handlers.measures import Measures
@@ -73,14 +74,16 @@ class Services:
 class Options:
     """`quota` in bytes a vault, 0 for none; `stall_s`: how long a client may stand still in the middle of a request.
 
-    `workers`: how many processes like this one share the work. `sweep_s`: how often lost notices are looked for;
-    `ping_s`: how often live sockets are pinged. `metrics_token`: who may read /metrics from elsewhere.
-    `certificate_expires`: seconds since 1970, where gobi does https itself. `clock` gives seconds that only go forward.
+    `allowed_hosts`: further names that the server goes by. `workers`: how many processes like this one share the work.
+    `sweep_s`: how often lost notices are looked for; `ping_s`: how often live sockets are pinged. `metrics_token`: who
+    may read /metrics from elsewhere. `certificate_expires`: seconds since 1970, where gobi does https itself. `clock`
+    gives seconds that only go forward.
     """
 
     quota: int = 0
     public_url: str | None = None
     trusted_proxies: Sequence[Network] = ()
+    allowed_hosts: Sequence[str] = ()
     stall_s: float = 30
     workers: int = 1
     sweep_s: float = 30
@@ -100,6 +103,7 @@ def create_app(services: Services, options: Options) -> Application:
         s.users,
         sessions,
         throttle,
+        hosts=Hosts(options.allowed_hosts, public_url=options.public_url, trusted_proxies=options.trusted_proxies),
         public_url=options.public_url,
         trusted_proxies=options.trusted_proxies,
     )

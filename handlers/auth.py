@@ -12,6 +12,7 @@ import falcon
 from handlers import caller, invitations, page
 from handlers.caller import Caller
 from handlers.exchange import request_id
+from handlers.hosts import Hosts
 from handlers.origin import Network, client_address, is_foreign
 from handlers.problems import Problem
 from handlers.session import COOKIE, Sessions
@@ -32,7 +33,7 @@ MOST_HINTED = 100
 
 
 class Gate:
-    """Falcon middleware: request ids, the Origin check, Basic or a session's cookie, and the device's name."""
+    """Falcon middleware: request ids, Host and Origin, Basic or a session's cookie, and the device's name."""
 
     def __init__(
         self,
@@ -40,9 +41,11 @@ class Gate:
         sessions: Sessions,
         throttle: Throttle,
         *,
+        hosts: Hosts,
         public_url: str | None,
         trusted_proxies: Sequence[Network],
     ) -> None:
+        self._hosts = hosts
         self._users = users
         self._sessions = sessions
         self._throttle = throttle
@@ -51,6 +54,12 @@ class Gate:
         self._hinted: set[str] = set()
 
     def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
+        if not self._hosts.accepts(req):
+            raise Problem(
+                "wrong-host",
+                f"this server does not go by the name {(req.get_header('Host') or '')[:255]!r}: name it in "
+                "GOBI_ALLOWED_HOSTS, or set GOBI_PUBLIC_URL to its address",
+            )
         if (req.method not in SAFE_METHODS or _opens_socket(req)) and is_foreign(req, self._public_url):
             raise Problem(
                 "cross-origin",

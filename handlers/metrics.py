@@ -12,7 +12,7 @@ import falcon
 
 from handlers.exchange import ROUTE
 from handlers.measures import Measures
-from handlers.origin import Network, client_address
+from handlers.origin import FORWARDED, Network, client_address
 from handlers.problems import Problem
 from store import log_context
 from store.aging import Collected
@@ -24,8 +24,6 @@ from sync.addresses import parse_address
 # Prometheus asks every 15 s by default; the vaults are read from the database, perhaps far away.
 KEPT_S = 30
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-# Whoever sends one of these is not where the connection comes from.
-FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
 # What is told of every vault: gobi_vault_..., what it is, and where it stands.
 VAULT: tuple[tuple[str, str, Callable[[Vault], int]], ...] = (
     ("files", "Live files.", lambda vault: vault.files),

@@ -11,6 +11,9 @@ from sync.addresses import is_among, parse_address
 
 Network = IPv4Network | IPv6Network
 
+# Whoever sends one of these is not where the connection comes from.
+FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP", "Via")
+
 
 def client_address(req: falcon.Request, trusted: Sequence[Network]) -> str:
     """The address that a request came from; behind trusted proxies, the one they name.

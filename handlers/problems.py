@@ -25,6 +25,7 @@ STATUS: dict[str, int] = {
     "too-large": 413,
     "encoded-body": 415,
     "bad-range": 416,
+    "wrong-host": 421,
     "hash-mismatch": 422,
     "length-mismatch": 422,
     "upgrade-required": 426,

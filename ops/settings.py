@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sync.addresses import is_host
+
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
 
@@ -49,12 +51,20 @@ class Settings:
     keep_days: int = 365
     public_url: str | None = None
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
     metrics_token: str | None = None
     sweep_s: int = 30
     ping_s: int = 30
     stall_s: int = 30
     log_level: str = "info"
     log_format: str = "logfmt"
+
+    @property
+    def own_hosts(self) -> tuple[str, ...]:
+        """Names and addresses that these settings say are this server's, beside the public address's."""
+        if self.listen.startswith("unix:"):
+            return self.allowed_hosts
+        return (*self.allowed_hosts, self.listen.rpartition(":")[0].strip("[]"))
 
 
 def load(environ: Mapping[str, str], env_file: Path | None = None) -> Settings:
@@ -293,6 +303,17 @@ def _networks(name: str, value: str) -> tuple[IPv4Network | IPv6Network, ...]:
         ) from None
 
 
+def _hosts(name: str, value: str) -> tuple[str, ...]:
+    hosts = tuple(host.strip() for host in value.split(","))
+    for host in hosts:
+        if not is_host(host.removeprefix("[").removesuffix("]")):
+            raise SettingsError(
+                f"{name} is {value!r}: use names or addresses without a port, with commas between: "
+                "nas.example.org,192.168.1.5"
+            )
+    return tuple(host.removeprefix("[").removesuffix("]") for host in hosts)
+
+
 # fmt: off
 _TABLE: list[tuple[str, str, Callable[[str, str], Any]]] = [
     ("GOBI_LISTEN", "listen", _listen),
@@ -310,6 +331,7 @@ _TABLE: list[tuple[str, str, Callable[[str, str], Any]]] = [
     ("GOBI_KEEP_DAYS", "keep_days", _whole(1, 36_500)),
     ("GOBI_PUBLIC_URL", "public_url", address),
     ("GOBI_TRUSTED_PROXIES", "trusted_proxies", _networks),
+    ("GOBI_ALLOWED_HOSTS", "allowed_hosts", _hosts),
     ("GOBI_METRICS_TOKEN", "metrics_token", _text),
     ("GOBI_SWEEP_S", "sweep_s", _whole(1, 3_600)),
     ("GOBI_PING_S", "ping_s", _whole(1, 3_600)),

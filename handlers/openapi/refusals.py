@@ -24,6 +24,7 @@ MEANING = {
     "too-large": "over the limit",
     "encoded-body": "the request's body has a Content-Encoding",
     "bad-range": "no byte of the body is in the range",
+    "wrong-host": "the server is called by a name that is not its own",
     "hash-mismatch": "the body's hash is not the announced one",
     "length-mismatch": "the body's length is not the announced one",
     "upgrade-required": "the address is a WebSocket, version 13",
@@ -49,7 +50,7 @@ CARRIES = {"conflict": "head", "path-taken": "version"}
 
 def refusals(operation: Operation) -> dict[int, list[str]]:
     """The codes by status, in the order of the protocol's table."""
-    codes = {"internal", *operation.refusals.split()}
+    codes = {"internal", "wrong-host", *operation.refusals.split()}
     if operation.door != "open":
         codes |= {"unauthorized", "slow-down", "bad-request", "store-unavailable"}
     if operation.writes:

@@ -53,7 +53,7 @@ class Line:
         self.socket.sendall(data)
 
     def head(self, method: str, url: str, **headers: str) -> None:
-        lines = [f"{method} {url} HTTP/1.1", "Host: pi.example"]
+        lines = [f"{method} {url} HTTP/1.1", "Host: localhost"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in ({"Authorization": BASIC} | headers).items()]
         self.send("\r\n".join([*lines, "", ""]).encode())
 
@@ -310,7 +310,7 @@ def test_a_client_that_never_stops_sending_is_cut_off(place: Place) -> None:
 
 
 def test_what_follows_a_refused_upload_is_never_taken_for_a_request(place: Place) -> None:
-    smuggled = f"PUT {place.file('smuggled')} HTTP/1.1\r\nHost: x\r\nAuthorization: {BASIC}\r\n\r\n".encode()
+    smuggled = f"PUT {place.file('smuggled')} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {BASIC}\r\n\r\n".encode()
     line = place.line()
     line.head("PUT", place.file("a"), Origin="null", Content_Length=str(len(smuggled)))
     line.send(smuggled)
@@ -384,8 +384,10 @@ def test_requests_sent_without_waiting_are_answered_in_order(place: Place) -> No
 )
 def test_a_request_whose_length_can_be_read_in_two_ways_is_refused(place: Place, framing: str) -> None:
     line = place.line()
-    line.send(f"PUT {place.file('a')} HTTP/1.1\r\nHost: x\r\nAuthorization: {BASIC}\r\n{framing}\r\n\r\n".encode())
-    line.send(b"0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    line.send(
+        f"PUT {place.file('a')} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {BASIC}\r\n{framing}\r\n\r\n".encode()
+    )
+    line.send(b"0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert line.answer().status in (400, 501)
     assert line.ended()
     assert place.files() == []
@@ -512,7 +514,7 @@ def test_an_upload_that_is_cut_over_https_changes_nothing(tls_place: Place) -> N
 
 def test_who_speaks_no_tls_disturbs_nobody(tls_place: Place) -> None:
     with socket.create_connection(tls_place.server.address) as plain:
-        plain.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        plain.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         try:
             assert b"200" not in plain.recv(1_000)
         except ConnectionResetError:

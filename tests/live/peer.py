@@ -58,7 +58,7 @@ class Refused(Exception):
 def head(url: str, **headers: str | None) -> bytes:
     """A handshake. `Sec_WebSocket_Key="…"` sets that header; None leaves one out."""
     usual: dict[str, str | None] = {
-        "Host": "pi.example",
+        "Host": "localhost",
         "Authorization": basic(),
         "Connection": "Upgrade",
         "Upgrade": "websocket",

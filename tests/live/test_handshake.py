@@ -62,13 +62,19 @@ def test_an_ordinary_client_is_greeted(vault: Vault) -> None:
 # -- who may not
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://pi.example:81", "https://pi.example"])
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:81", "https://localhost"])
 def test_a_page_of_another_origin_is_refused_whatever_it_knows(vault: Vault, origin: str) -> None:
     assert (refused(vault, Origin=origin).status, refused(vault, Origin=origin).code) == (403, "cross-origin")
 
 
+def test_a_name_that_is_not_the_servers_opens_nothing(vault: Vault) -> None:
+    """A page whose name leads here is of the same origin, for a browser."""
+    answer = refused(vault, Host="evil.example", Origin="http://evil.example")
+    assert (answer.status, answer.code) == (421, "wrong-host")
+
+
 def test_a_page_of_the_servers_own_is_welcome(vault: Vault) -> None:
-    vault.greeted(Origin="http://pi.example")
+    vault.greeted(Origin="http://localhost")
 
 
 def test_a_wrong_password_is_401(vault: Vault) -> None:
@@ -85,7 +91,7 @@ def test_a_sessions_cookie_is_as_good_as_a_password(vault: Vault) -> None:
     request = urllib.request.Request(vault.server.url + "/v1/session", b"", {"Authorization": basic()}, method="POST")
     with urllib.request.urlopen(request) as answer:
         cookie = answer.headers["Set-Cookie"].partition(";")[0]
-    vault.greeted(Authorization=None, Cookie=cookie, Origin="http://pi.example")
+    vault.greeted(Authorization=None, Cookie=cookie, Origin="http://localhost")
     assert refused(vault, Authorization=None, Cookie=cookie + "x").status == 401
 
 

@@ -54,7 +54,7 @@ def test_it_listens_on_a_unix_socket(tmp_path: Path) -> None:
     path = one.folder / "gobi.sock"
     with socket.socket(socket.AF_UNIX) as line:
         line.connect(str(path))
-        line.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        line.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         received = b"".join(iter(lambda: line.recv(1_000), b""))
     assert received.endswith(b'{"status":"ok"}')
     assert one.stop() == 0
@@ -102,7 +102,7 @@ def on_socket(folder: Path, **settings: str) -> tuple[GobiServer, Path]:
 def answers(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as line:
         line.connect(str(path))
-        line.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        line.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         return b"".join(iter(lambda: line.recv(1_000), b"")).startswith(b"HTTP/1.1 200")
 
 
@@ -219,7 +219,7 @@ def test_a_worker_that_dies_is_replaced(server: GobiServer) -> None:
     (first,) = children.read_text().split()
     os.kill(int(first), signal.SIGKILL)
     with socket.create_connection(server.address, timeout=30) as line:
-        line.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        line.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert line.recv(12) == b"HTTP/1.1 200"
     assert children.read_text().split() != [first]
 

@@ -209,7 +209,7 @@ def test_a_log_that_nobody_reads_stops_nothing(server: GobiServer) -> None:
 
 def serves(server: GobiServer) -> bool:
     with socket.create_connection(server.address, timeout=5) as line:
-        line.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        line.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         return line.recv(12) == b"HTTP/1.1 200"
 
 
