@@ -64,12 +64,14 @@ def create_app(
     bodies: Bodies | None = None,
     bus: Bus | None = None,
     offload: Offload | None = None,
+    hashing: Offload | None = None,
     clock: Callable[[], float] = time.monotonic,
     certificate_expires: float | None = None,
 ) -> Application:
     """The WSGI application, on the backends that the settings name unless others are given.
 
-    `offload` runs what blocks; without one it runs where it is called. `clock` gives seconds that only go forward.
+    `offload` runs what blocks, `hashing` what checks passwords; without one it runs where it is called. `clock` gives
+    seconds that only go forward.
     `certificate_expires`: when, in seconds since 1970, where gobi does https itself.
 
     Raises store.errors.Unavailable where the database cannot be opened.
@@ -98,7 +100,7 @@ def create_app(
         bodies=bodies,
         bus=bus,
         offload=offload,
-        users=Users(metadata, bus, offload=offload, clock=clock),
+        users=Users(metadata, bus, offload=hashing or offload, clock=clock),
         devices=Devices(metadata, bus),
         invitations=Invitations(metadata),
         registry=Registry(metadata, bodies, bus, offload=offload),
@@ -149,6 +151,8 @@ def get_app() -> Application:
         bodies=bodies,
         bus=bus,
         offload=offload,
+        # Of its own: strangers decide how often passwords are checked, and each takes 19 MiB and a core meanwhile.
+        hashing=ThreadPoolOffload(threads=1),
         certificate_expires=certificate.expires if certificate else None,
     )
 

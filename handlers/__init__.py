@@ -36,6 +36,7 @@ from handlers.measures import Measures
 from handlers.metrics import Metrics, Routes
 from handlers.openapi.address import OpenApi
 from handlers.origin import Network, own_path
+from handlers.passwords import Passwords
 from handlers.session import Session, Sessions
 from handlers.throttle import Throttle
 from handlers.wire import Application, Wire
@@ -102,7 +103,7 @@ def create_app(services: Services, options: Options) -> Application:
     gate = Gate(
         s.users,
         sessions,
-        throttle,
+        Passwords(s.users, throttle),
         hosts=Hosts(options.allowed_hosts, public_url=options.public_url, trusted_proxies=options.trusted_proxies),
         public_url=options.public_url,
         trusted_proxies=options.trusted_proxies,

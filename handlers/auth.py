@@ -14,9 +14,9 @@ from handlers.caller import Caller
 from handlers.exchange import request_id
 from handlers.hosts import Hosts
 from handlers.origin import Network, client_address, is_foreign
+from handlers.passwords import Passwords, SlowDown
 from handlers.problems import Problem
 from handlers.session import COOKIE, Sessions
-from handlers.throttle import Throttle
 from store import log_context
 from store.registry import VaultName
 from store.users import Identity, Users
@@ -39,7 +39,7 @@ class Gate:
         self,
         users: Users,
         sessions: Sessions,
-        throttle: Throttle,
+        passwords: Passwords,
         *,
         hosts: Hosts,
         public_url: str | None,
@@ -48,7 +48,7 @@ class Gate:
         self._hosts = hosts
         self._users = users
         self._sessions = sessions
-        self._throttle = throttle
+        self._passwords = passwords
         self._public_url = public_url
         self._trusted = trusted_proxies
         self._hinted: set[str] = set()
@@ -103,27 +103,13 @@ class Gate:
         return self._verify(req, *credentials)
 
     def _verify(self, req: falcon.Request, name: str, password: str) -> Identity:
-        if self._users.known(name, password):  # the owner is not locked out by somebody else's guesses
-            who = self._users.authenticate(name, password)
-            if who is not None:
-                return who
-            raise _unauthorized(req, "the password was changed or revoked, or the user removed")
         address = client_address(req, self._trusted)
-        wait = self._throttle.take(address, name)
-        if wait:
-            self._hint(req, address)
-            raise Problem(
-                "slow-down",
-                f"too many wrong passwords; try again in {wait} s",
-                headers={"Retry-After": str(wait)},
-            )
-        guessed = False
         try:
-            who = self._users.authenticate(name, password)
-            guessed = who is None
-        finally:
-            if not guessed:
-                self._throttle.give_back(address, name)
+            who = self._passwords.identify(name, password, address)
+        except SlowDown as refusal:
+            if refusal.guesses:
+                self._hint(req, address)
+            raise
         if who is not None:
             return who
         log.warning("wrong password for %r from %s", name[:64], address)

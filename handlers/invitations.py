@@ -70,22 +70,18 @@ class Redeem:
         self._trusted = trusted_proxies
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        asked = read_json(req, RedeemRequest, self._offload, MOST_BYTES)
         address = client_address(req, self._trusted)
-        wait = self._throttle.take(address, None)
+        wait = self._throttle.wait(address, None)  # before anything is read: whoever asks is nobody yet
         if wait:
             raise Problem(
                 "slow-down", f"too many wrong invitations; try again in {wait} s", headers={"Retry-After": str(wait)}
             )
-        guessed = False
+        asked = read_json(req, RedeemRequest, self._offload, MOST_BYTES)
         try:
             user, vault = self._invitations.redeem(asked.secret, asked.device, asked.password)
         except NotFound:
-            guessed = True
+            self._throttle.take(address, None)
             log.warning("an invitation that is not good from %s", address)
             raise
-        finally:
-            if not guessed:
-                self._throttle.give_back(address, None)
         replies.send(resp, {"user": user, "vault": vault, "device": asked.device}, falcon.HTTP_201)
         resp.set_header("Cache-Control", "no-store")

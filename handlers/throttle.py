@@ -1,90 +1,96 @@
-"""Slows down whoever guesses passwords, by address and by user.
+"""Slows down whoever guesses passwords: at a user from one network, at a user from anywhere, and from one network.
 
-Each has a bucket of tokens: an attempt takes one from both, a success gives them back, time refills. So guesses that
-are made at once cannot all slip in before the first of them has failed.
+Each has a bucket of tokens: an attempt takes one from all three, a success gives them back, time refills. Guesses from
+elsewhere leave a user's own network its tokens. What is kept of a name or an address is a digest, so that long ones
+take no more room than short ones.
 """
 
 from __future__ import annotations
 
-import ipaddress
+import hashlib
 import math
+import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from sync.addresses import parse_address
+from sync.addresses import network_of
 
 # Failures at once, and seconds until there is room for another.
-PER_USER = (10, 6.0)
-PER_ADDRESS = (30, 2.0)
+PER_USER_AND_NETWORK = (10, 6.0)
+PER_USER = (100, 6.0)
+PER_NETWORK = (30, 2.0)
 MOST_BUCKETS = 10_000
+_DIGEST_BYTES = 16
 
 
 class Throttle:
     """`clock` gives seconds that only go forward. `workers` that count for themselves refill so much slower each."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, *, workers: int = 1) -> None:
-        self._users = _Buckets(PER_USER[0], PER_USER[1] * workers, clock)
-        self._addresses = _Buckets(PER_ADDRESS[0], PER_ADDRESS[1] * workers, clock)
+        self._users_of_networks, self._users, self._networks = (
+            Buckets(size, refill_s * workers, clock) for size, refill_s in (PER_USER_AND_NETWORK, PER_USER, PER_NETWORK)
+        )
+        self._key = secrets.token_bytes(_DIGEST_BYTES)  # nobody can look for names that share a bucket
+
+    def wait(self, address: str, user: str | None) -> int:
+        """The whole seconds until another attempt may be made, 0 for now. `user`: None where that which is guessed at
+        is nobody's."""
+        return math.ceil(max(buckets.wait(key) for buckets, key in self._buckets(address, user)))
 
     def take(self, address: str, user: str | None) -> int:
-        """0, and an attempt is taken from both; or the whole seconds to wait, and nothing is. `user`: None where that
-        which is guessed at is nobody's."""
-        network = _network(address)
-        wait = max(self._users.wait(user) if user is not None else 0.0, self._addresses.wait(network))
-        if wait > 0:
-            return math.ceil(wait)
-        self._change(network, user, -1)
-        return 0
+        """0, and an attempt is taken; or the whole seconds to wait, and nothing is."""
+        wait = self.wait(address, user)
+        if not wait:
+            for buckets, key in self._buckets(address, user):
+                buckets.take(key)
+        return wait
 
     def give_back(self, address: str, user: str | None) -> None:
         """The attempt was no guess."""
-        self._change(_network(address), user, +1)
+        for buckets, key in self._buckets(address, user):
+            buckets.give_back(key)
 
-    def _change(self, network: str, user: str | None, by: int) -> None:
+    def _buckets(self, address: str, user: str | None) -> list[tuple[Buckets, bytes]]:
+        network = network_of(address)
+        found = [(self._networks, self._digest(network))]
         if user is not None:
-            self._users.change(user, by)
-        self._addresses.change(network, by)
+            found += [(self._users_of_networks, self._digest(network, user)), (self._users, self._digest(user))]
+        return found
+
+    def _digest(self, *parts: str) -> bytes:
+        text = repr(parts).encode("utf-8", "surrogatepass")  # whatever came in a header
+        return hashlib.blake2b(text, digest_size=_DIGEST_BYTES, key=self._key).digest()
 
 
-@dataclass(slots=True)
-class _Bucket:
-    tokens: float
-    at: float
-
-
-class _Buckets:
-    """Buckets by key. A full bucket need not be kept; of too many the one unused for longest is dropped."""
+class Buckets:
+    """Buckets by key, each as the moment at which it is full. A full one need not be kept; of too many the one unused
+    for longest is dropped."""
 
     def __init__(self, size: int, refill_s: float, clock: Callable[[], float]) -> None:
         self._size = size
         self._refill_s = refill_s
         self._clock = clock
-        self._buckets: OrderedDict[Hashable, _Bucket] = OrderedDict()
+        self._full_at: OrderedDict[bytes, float] = OrderedDict()
 
-    def wait(self, key: Hashable) -> float:
+    def __len__(self) -> int:
+        return len(self._full_at)
+
+    def wait(self, key: bytes) -> float:
         """Seconds until a token is there."""
-        return max(0.0, (1 - self._tokens(key)) * self._refill_s)
+        now = self._clock()
+        return max(0.0, self._full_at.get(key, now) - now - (self._size - 1) * self._refill_s)
 
-    def change(self, key: Hashable, by: int) -> None:
-        tokens = min(self._size, self._tokens(key) + by)
-        self._buckets.pop(key, None)
-        if tokens < self._size:
-            self._buckets[key] = _Bucket(tokens, self._clock())
-        if len(self._buckets) > MOST_BUCKETS:
-            self._buckets.popitem(last=False)
+    def take(self, key: bytes) -> None:
+        self._move(key, self._refill_s)
 
-    def _tokens(self, key: Hashable) -> float:
-        bucket = self._buckets.get(key)
-        if bucket is None:
-            return self._size
-        return min(self._size, bucket.tokens + (self._clock() - bucket.at) / self._refill_s)
+    def give_back(self, key: bytes) -> None:
+        self._move(key, -self._refill_s)
 
-
-def _network(address: str) -> str:
-    """IPv6 by its /64, of which one household has at least one."""
-    ip = parse_address(address)
-    if ip is None:
-        return address
-    return str(ipaddress.ip_network((ip, 64), strict=False)) if ip.version == 6 else str(ip)
+    def _move(self, key: bytes, by_s: float) -> None:
+        now = self._clock()
+        full_at = max(now, self._full_at.pop(key, now)) + by_s
+        if full_at > now:
+            self._full_at[key] = full_at
+        if len(self._full_at) > MOST_BUCKETS:
+            self._full_at.popitem(last=False)

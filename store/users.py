@@ -1,4 +1,5 @@
-"""People and their passwords: argon2id, off the event loop, a verified one remembered for half a minute.
+"""People and their passwords: argon2id, off the event loop. A verified one is remembered: for half a minute without a
+look at the database, and for a day while the database has the same hash of it.
 
 19 MiB, two passes, one lane: the OWASP minimum for argon2id, 25 ms where a Raspberry Pi is the server. A device's own
 password is random and needs none of that (store/people.py).
@@ -110,52 +111,63 @@ class Users:
 
         An unknown user takes as long as a wrong password; a wrong password as long, whatever it looks like.
         """
+        who = self.recognise(name, password)
+        if who is not None:
+            return who
         generation = self._generation  # of what the database says below: a change meanwhile has to count
-        fingerprint = self._fingerprint(name, password)
+        nobodys = self._nobodys()  # made when the first one asks, whoever that is
+        user = self._metadata.user(name) if is_name(name) else None
+        stored = user.password if user is not None and user.password is not None else nobodys
+        # What is too long is nobody's, and takes its time like any other.
+        right = self._verify(stored if len(password) <= MAX_PASSWORD else nobodys, password[:MAX_PASSWORD])
+        if right and user is not None and stored is not nobodys:
+            return self._remember(self.fingerprint(name, password), Identity(user.name, None, stored), generation)
+        self._verified.pop(self.fingerprint(name, password), None)
+        return None
+
+    def recognise(self, name: str, password: str) -> Identity | None:
+        """Who this is, where no argon2 is needed to know: a device by its own password, or whose password was verified
+        against what the database still has. None where `authenticate` would have to find out."""
+        generation = self._generation
+        fingerprint = self.fingerprint(name, password)
         seen = self._verified.get(fingerprint)
         if seen is not None and seen.generation == generation and self._clock() - seen.at < REMEMBERED_S:
             return seen.who
-        if len(password) > MAX_PASSWORD:
+        user = self._metadata.user(name) if is_name(name) and len(password) <= MAX_PASSWORD else None
+        if user is None:
             return None
-        nobodys = self._nobodys()  # made when the first one asks, whoever that is
-        user = self._metadata.user(name)
-        who = self._recognise(user, password, nobodys)
-        if who is not None:
-            self._somebody = True
-            self._remember(fingerprint, who, generation)
-        else:
-            self._verified.pop(fingerprint, None)
-        return who
+        who = _by_device(user, password) or self._as_before(user, seen)
+        return None if who is None else self._remember(fingerprint, who, generation)
 
-    def _recognise(self, user: User | None, password: str, nobodys: str) -> Identity | None:
-        digest = device_hash(password)
-        for device in user.devices if user is not None else ():
-            if hmac.compare_digest(device.hash, digest):
-                assert user is not None
-                return Identity(user.name, device.name, device.hash)
-        stored = user.password if user is not None and user.password is not None else nobodys
-        right = self._verify(stored, password)
-        return Identity(user.name, None, stored) if right and user is not None and stored is not nobodys else None
+    def _as_before(self, user: User, seen: _Verified | None) -> Identity | None:
+        """Who it was found to be lately, while the database keeps the same of that password."""
+        if seen is None or self._clock() - seen.at >= KNOWN_S or user.password is None:
+            return None
+        before = seen.who
+        return before if before.device is None and hmac.compare_digest(before.stored, user.password) else None
 
     def known(self, name: str, password: str) -> bool:
         """Whether this very credential was verified lately: then its owner is no guesser, whoever else guesses.
 
         Also where the password may have changed since: an owner who does not know of that yet may ask once.
         """
-        seen = self._verified.get(self._fingerprint(name, password))
+        seen = self._verified.get(self.fingerprint(name, password))
         return seen is not None and self._clock() - seen.at < KNOWN_S
 
     def _hear(self, message: Message) -> None:
         if isinstance(message, PeopleChanged | Gap):
             self._generation += 1
 
-    def _remember(self, fingerprint: bytes, who: Identity, generation: int) -> None:
+    def _remember(self, fingerprint: bytes, who: Identity, generation: int) -> Identity:
+        self._somebody = True
         self._verified[fingerprint] = _Verified(who, self._clock(), generation)
         self._verified.move_to_end(fingerprint)
         while len(self._verified) > MOST_KNOWN:
             self._verified.popitem(last=False)
+        return who
 
-    def _fingerprint(self, name: str, password: str) -> bytes:
+    def fingerprint(self, name: str, password: str) -> bytes:
+        """The same for the same credential, in this process; says nothing about it to anybody else."""
         return hmac.digest(self._key, _bytes(repr((name, password))), hashlib.sha256)
 
     def _nobodys(self) -> str:
@@ -180,6 +192,14 @@ class Users:
             return self._offload(_hasher().verify, stored, _bytes(password))
         except (VerificationError, InvalidHashError):
             return False
+
+
+def _by_device(user: User, password: str) -> Identity | None:
+    digest = device_hash(password)
+    for device in user.devices:
+        if hmac.compare_digest(device.hash, digest):
+            return Identity(user.name, device.name, device.hash)
+    return None
 
 
 def _forms(password: str) -> list[str]:

@@ -58,6 +58,19 @@ def parse_address(text: str) -> Address | None:
     return (ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip
 
 
+def network_of(text: str) -> str:
+    """What counts as one neighbour: an IPv4 address, or of IPv6 the /64, of which one household has at least one.
+
+    Text that is no address (a peer on a Unix socket has none) stands for itself.
+    """
+    from ipaddress import ip_network
+
+    ip = parse_address(text)
+    if ip is None:
+        return text
+    return str(ip_network((ip, 64), strict=False)) if ip.version == 6 else str(ip)
+
+
 def is_among(address: Address, networks: Iterable[Network]) -> bool:
     """Whether one of the networks has this address, in whichever of the two forms either is written."""
     from ipaddress import IPv4Address, IPv6Address

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from webtest import TestResponse
 
-from handlers.throttle import PER_ADDRESS
+from handlers.throttle import PER_NETWORK
 from store.devices import Devices
 from store.people import MOST_DEVICES
 from sync.invitation import device_password, read_code
@@ -228,12 +228,12 @@ def test_guessing_at_invitations_gets_slow_for_an_address_and_for_nobody_else(si
         return person.post(REDEEM, {"secret": secret, "device": "phone", "password": password()})
 
     secret = invited(site)
-    statuses = [guess("203.0.113.5").status_int for _ in range(PER_ADDRESS[0] + 1)]
-    assert statuses == [404] * PER_ADDRESS[0] + [429]
+    statuses = [guess("203.0.113.5").status_int for _ in range(PER_NETWORK[0] + 1)]
+    assert statuses == [404] * PER_NETWORK[0] + [429]
     slow = guess("203.0.113.5", secret)
     refused(slow, 429, "slow-down")
     assert slow.headers["Retry-After"] == "2"
-    assert [guess("203.0.113.6", secret).status_int for _ in range(PER_ADDRESS[0] + 5)] == [201] * (PER_ADDRESS[0] + 5)
+    assert [guess("203.0.113.6", secret).status_int for _ in range(PER_NETWORK[0] + 5)] == [201] * (PER_NETWORK[0] + 5)
 
 
 def test_behind_a_proxy_the_code_has_the_address_that_people_use(tmp_path: Any) -> None:

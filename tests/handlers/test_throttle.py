@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
-from handlers.throttle import MOST_BUCKETS, PER_ADDRESS, PER_USER, Throttle
+from handlers.throttle import MOST_BUCKETS, PER_NETWORK, PER_USER_AND_NETWORK, Throttle
 from tests.handlers.site import Clock, Person, Site, refused
+
+# Beside its 16 bytes and its moment: what Python keeps of an entry in a dict.
+BYTES_A_BUCKET = 300
 
 
 @pytest.fixture
@@ -26,9 +31,20 @@ def use_up(throttle: Throttle, address: str, user: str) -> int:
     return count
 
 
-def test_a_user_is_guessed_at_ten_times_in_a_burst_whatever_the_addresses(throttle: Throttle) -> None:
-    waits = [throttle.take(f"192.0.2.{number}", "me") for number in range(11)]
+def test_a_user_is_guessed_at_ten_times_in_a_burst_from_one_network(throttle: Throttle) -> None:
+    waits = [throttle.take(f"2001:db8::{number:x}", "me") for number in range(11)]
     assert waits == [0] * 10 + [6]
+
+
+def test_a_user_is_guessed_at_a_hundred_times_in_a_burst_whatever_the_addresses(throttle: Throttle) -> None:
+    waits = [throttle.take(f"192.0.2.{number}", "me") for number in range(101)]
+    assert waits == [0] * 100 + [6]
+
+
+def test_those_who_guess_at_a_user_elsewhere_leave_the_users_own_network_its_attempts(throttle: Throttle) -> None:
+    for address in ("192.0.2.1", "198.51.100.1", "2001:db8::1"):
+        use_up(throttle, address, "me")
+    assert use_up(throttle, "203.0.113.7", "me") == PER_USER_AND_NETWORK[0]
 
 
 def test_an_address_guesses_thirty_times_in_a_burst_whatever_the_users(throttle: Throttle) -> None:
@@ -38,8 +54,8 @@ def test_an_address_guesses_thirty_times_in_a_burst_whatever_the_users(throttle:
 
 def test_time_gives_one_more_attempt_after_another(throttle: Throttle, clock: Clock) -> None:
     use_up(throttle, "192.0.2.1", "me")
-    clock.now += PER_USER[1] * 3
-    assert use_up(throttle, "192.0.2.2", "me") == 3
+    clock.now += PER_USER_AND_NETWORK[1] * 3
+    assert use_up(throttle, "192.0.2.1", "me") == 3
 
 
 def test_workers_that_count_for_themselves_allow_no_more_together(clock: Clock) -> None:
@@ -47,7 +63,7 @@ def test_workers_that_count_for_themselves_allow_no_more_together(clock: Clock) 
     workers = [Throttle(clock, workers=3) for _ in range(3)]
     for one in workers:
         use_up(one, "192.0.2.1", "me")
-    clock.now += 3 * PER_USER[1]
+    clock.now += 3 * PER_USER_AND_NETWORK[1]
     assert [use_up(one, "192.0.2.1", "me") for one in workers] == [1, 1, 1]
 
 
@@ -58,26 +74,32 @@ def test_a_right_password_costs_nothing(throttle: Throttle) -> None:
 
 
 def test_guesses_made_at_once_do_not_slip_in_before_the_first_has_failed(throttle: Throttle) -> None:
-    assert use_up(throttle, "192.0.2.1", "me") == PER_USER[0]  # none of them has failed yet
+    assert use_up(throttle, "192.0.2.1", "me") == PER_USER_AND_NETWORK[0]  # none of them has failed yet
 
 
 def test_an_ipv6_household_is_one_address(throttle: Throttle) -> None:
-    waits = [throttle.take(f"2001:db8::{number:x}", f"user{number}") for number in range(PER_ADDRESS[0] + 1)]
+    waits = [throttle.take(f"2001:db8::{number:x}", f"user{number}") for number in range(PER_NETWORK[0] + 1)]
     assert waits[-1] > 0
     assert throttle.take("2001:db8:0:1::1", "somebody") == 0
 
 
 def test_an_ipv4_address_written_as_ipv6_is_the_same(throttle: Throttle) -> None:
-    for number in range(PER_ADDRESS[0]):
+    for number in range(PER_NETWORK[0]):
         throttle.take("192.0.2.1", f"user{number}")
     assert throttle.take("::ffff:192.0.2.1", "somebody") > 0
 
 
-def test_memory_is_bounded_however_many_guess(throttle: Throttle) -> None:
-    for number in range(MOST_BUCKETS * 2):
-        throttle.take(f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", f"user{number}")
-    assert len(throttle._users._buckets) <= MOST_BUCKETS
-    assert len(throttle._addresses._buckets) <= MOST_BUCKETS
+def test_memory_is_bounded_however_many_guess_and_however_long_the_names_are(throttle: Throttle) -> None:
+    tracemalloc.start()
+    try:
+        for number in range(MOST_BUCKETS * 2):
+            throttle.take(f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", f"user{number}" * 500)
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size < 3 * MOST_BUCKETS * BYTES_A_BUCKET
+    for buckets in (throttle._users, throttle._networks, throttle._users_of_networks):
+        assert len(buckets) <= MOST_BUCKETS
 
 
 # -- over HTTP
@@ -138,7 +160,7 @@ def test_an_unknown_user_and_a_wrong_password_get_the_same_answer(site: Site) ->
 
 def test_x_forwarded_for_of_a_stranger_buys_no_attempts(site: Site) -> None:
     statuses = []
-    for number in range(PER_ADDRESS[0] + 1):
+    for number in range(PER_NETWORK[0] + 1):
         person = site.person(None)
         person.app.authorization = ("Basic", (f"user{number}", "wrong"))
         person.app.extra_environ["REMOTE_ADDR"] = "203.0.113.5"
@@ -150,7 +172,7 @@ def test_a_proxy_that_is_not_trusted_is_named_once_when_it_is_slowed_down(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Everybody behind it has its address, so a guesser locks out all of them."""
-    for number in range(PER_ADDRESS[0] + 3):
+    for number in range(PER_NETWORK[0] + 3):
         guess(site, f"user{number}", REMOTE_ADDR="10.0.0.5", HTTP_X_FORWARDED_FOR="192.0.2.1")
         guess(site, f"user{number}", REMOTE_ADDR="192.0.2.9")  # no proxy
     hints = [one.getMessage() for one in caplog.records if "GOBI_TRUSTED_PROXIES" in one.getMessage()]

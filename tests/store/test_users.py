@@ -11,12 +11,12 @@ import pytest
 from argon2 import PasswordHasher, extract_parameters
 from argon2.low_level import Type
 
-from store.base import Gap, Message, Notice, PeopleChanged
+from store.base import Gap, Message, Notice, PeopleChanged, User
 from store.bus import LocalBus
 from store.devices import Devices
 from store.errors import BadRequest, LastOwner, NameTaken, NotFound
 from store.sqlite import SqliteMetadata
-from store.users import MAX_PASSWORD, MOST_KNOWN, REMEMBERED_S, Identity, Users
+from store.users import KNOWN_S, MAX_PASSWORD, MOST_KNOWN, REMEMBERED_S, Identity, Users
 
 
 class Pool:
@@ -33,9 +33,19 @@ class Pool:
         return work(*arguments, **options)
 
 
+class Watched(SqliteMetadata):
+    """Counts how often it is asked who somebody is."""
+
+    looks = 0
+
+    def user(self, name: str) -> User | None:
+        self.looks += 1
+        return super().user(name)
+
+
 class House:
     def __init__(self, folder: Path) -> None:
-        self.metadata = SqliteMetadata(folder / "gobi.db")
+        self.metadata = Watched(folder / "gobi.db")
         self.pool = Pool()
         self.now = 1_000.0
         self.bus = LocalBus()
@@ -48,6 +58,12 @@ class House:
     def ask_once(self) -> None:
         """The first question of all makes ready what nobody's password is compared with."""
         self.users.authenticate("nobody", "x")
+
+    def looks(self, name: str, password: str) -> tuple[bool, int, int]:
+        """Whether the password is right, and how often the database and argon2 were asked for it."""
+        before = self.metadata.looks
+        right, hashings = self.cost(name, password)
+        return right, self.metadata.looks - before, hashings
 
     def cost(self, name: str, password: str) -> tuple[bool, int]:
         """Whether the password is right, and how often argon2 was asked for it."""
@@ -173,10 +189,42 @@ def test_a_verified_password_is_remembered_for_half_a_minute(house: House) -> No
     house.users.add("me", "secret")
     assert house.cost("me", "secret") == (True, 1)
     house.now += REMEMBERED_S - 0.01
-    assert house.cost("me", "secret") == (True, 0)
+    assert house.looks("me", "secret") == (True, 0, 0)
     house.now += 0.02
-    assert house.cost("me", "secret") == (True, 1), "being asked again does not make it last longer"
+    assert house.looks("me", "secret") == (True, 1, 0), "being asked again does not make it last longer"
+    assert house.looks("me", "secret") == (True, 0, 0)
+
+
+def test_a_password_is_hashed_again_only_where_the_database_has_another_hash(house: House) -> None:
+    house.ask_once()
+    house.users.add("me", "secret")
+    house.users.authenticate("me", "secret")
+    house.now += REMEMBERED_S
     assert house.cost("me", "secret") == (True, 0)
+    house.users.set_password("me", "secret")
+    assert house.cost("me", "secret") == (True, 1)
+    house.now += KNOWN_S
+    assert house.cost("me", "secret") == (True, 1), "nobody came for a day"
+
+
+@pytest.mark.parametrize("wrong", ["x" * (MAX_PASSWORD + 1), "secret" * 1_000])
+def test_a_password_that_is_too_long_takes_as_long_as_any_other(house: House, wrong: str) -> None:
+    house.ask_once()
+    house.users.add("me", "secret")
+    for name in ("me", "nobody"):
+        assert house.cost(name, wrong) == (False, 1)
+
+
+def test_a_password_that_is_too_long_is_not_taken_for_its_beginning(house: House) -> None:
+    house.users.add("me", "x" * MAX_PASSWORD)
+    assert house.users.authenticate("me", "x" * MAX_PASSWORD)
+    assert not house.users.authenticate("me", "x" * (MAX_PASSWORD + 1))
+
+
+def test_a_name_that_nobody_can_have_is_not_looked_up(house: House) -> None:
+    house.ask_once()
+    for name in ("x" * 8_000, "Me", "../me", ""):
+        assert house.looks(name, "wrong") == (False, 0, 1)
 
 
 def test_a_wrong_password_is_never_remembered(house: House) -> None:
@@ -230,8 +278,8 @@ def test_what_may_have_changed_a_password_has_it_verified_again(house: House, me
     house.users.add("me", "secret")
     house.users.authenticate("me", "secret")
     house.bus.publish(message)
-    assert house.cost("me", "secret") == (True, 1)
-    assert house.cost("me", "secret") == (True, 0)
+    assert house.looks("me", "secret") == (True, 1, 0)
+    assert house.looks("me", "secret") == (True, 0, 0)
 
 
 def test_a_commit_changes_no_password(house: House) -> None:
