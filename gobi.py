@@ -65,13 +65,14 @@ def create_app(
     bus: Bus | None = None,
     offload: Offload | None = None,
     hashing: Offload | None = None,
+    merge_offload: Offload | None = None,
     clock: Callable[[], float] = time.monotonic,
     certificate_expires: float | None = None,
 ) -> Application:
     """The WSGI application, on the backends that the settings name unless others are given.
 
-    `offload` runs what blocks, `hashing` what checks passwords; without one it runs where it is called. `clock` gives
-    seconds that only go forward.
+    `offload` runs what blocks, `hashing` what checks passwords, `merge_offload` merges of texts; without one it runs
+    where it is called. `clock` gives seconds that only go forward.
     `certificate_expires`: when, in seconds since 1970, where gobi does https itself.
 
     Raises store.errors.Unavailable where the database cannot be opened.
@@ -80,6 +81,8 @@ def create_app(
     from handlers.measures import Measures
     from ops.storage import open_bodies, open_bus, open_metadata
     from store.devices import Devices, Invitations
+    from store.merge_queue import MergeQueue
+    from store.merging import Merging
     from store.offload import inline
     from store.reader import Reader
     from store.registry import Registry
@@ -95,6 +98,7 @@ def create_app(
     bodies = bodies or open_bodies(settings, make=True)
     bus = counted(bus or open_bus(settings), measures.commit)
     reader = Reader(metadata, bodies, offload=offload)
+    merging = Merging(metadata, bodies, offload=merge_offload or offload)
     services = handlers.Services(
         metadata=metadata,
         bodies=bodies,
@@ -105,9 +109,19 @@ def create_app(
         invitations=Invitations(metadata),
         registry=Registry(metadata, bodies, bus, offload=offload),
         reader=reader,
-        vaults=Vaults(metadata, bodies, bus, offload=offload, max_file=settings.max_file, quota=settings.quota),
+        vaults=Vaults(
+            metadata,
+            bodies,
+            bus,
+            offload=offload,
+            merging=merging,
+            max_file=settings.max_file,
+            quota=settings.quota,
+        ),
         undo=Undo(metadata, bodies, bus, reader, offload=offload),
         turns=Turns(settings.data_dir / "turns"),
+        merging=merging,
+        merges=MergeQueue(settings.merges),
         measures=measures,
     )
     options = handlers.Options(
@@ -153,6 +167,7 @@ def get_app() -> Application:
         offload=offload,
         # Of its own: strangers decide how often passwords are checked, and each takes 19 MiB and a core meanwhile.
         hashing=ThreadPoolOffload(threads=1),
+        merge_offload=ThreadPoolOffload(threads=1),
         certificate_expires=certificate.expires if certificate else None,
     )
 

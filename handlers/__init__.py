@@ -42,6 +42,7 @@ from handlers.throttle import Throttle
 from handlers.wire import Application, Wire
 from store.base import Bodies, Bus, Metadata
 from store.devices import Devices, Invitations
+from store.merge_queue import MergeQueue
 from store.merging import Merging
 from store.offload import Offload
 from store.reader import Reader
@@ -68,6 +69,8 @@ class Services:
     vaults: Vaults
     undo: Undo
     turns: Turns
+    merging: Merging
+    merges: MergeQueue
     measures: Measures
 
 
@@ -98,7 +101,6 @@ def create_app(services: Services, options: Options) -> Application:
     s = services
     sessions = Sessions(s.metadata)
     download = Download(s.reader, s.offload)
-    merging = Merging(s.metadata, s.bodies, offload=s.offload)
     throttle = Throttle(options.clock, workers=options.workers)
     gate = Gate(
         s.users,
@@ -171,7 +173,7 @@ def create_app(services: Services, options: Options) -> Application:
     add(v1 + "/conflicts",                  conflicts.Conflicts(s.registry, s.reader))
     add(v1 + "/conflicts/{id}",             conflicts.Conflict(s.registry, s.reader))
     add(v1 + "/conflicts/{id}/{side}",      conflicts.Side(s.registry, s.reader, download))
-    add(v1 + "/conflicts/{id}/merge",       conflicts.Merge(s.registry, merging))
+    add(v1 + "/conflicts/{id}/merge",       conflicts.Merge(s.registry, s.merging, s.merges))
     add(v1 + "/conflicts/{id}/resolve",     conflicts.Resolve(s.registry, s.vaults, s.offload))
     add(v1 + "/live",                       Live(s.registry, s.reader, s.metadata, pool))
     # fmt: on

@@ -109,7 +109,7 @@ def body_of(req: falcon.Request) -> RequestBody:
     return body
 
 
-def read_json(req: falcon.Request, shape: type[T], offload: Offload, limit: int = MAX_JSON) -> T:
+def read_json(req: falcon.Request, shape: type[T], offload: Offload, limit: int = _SMALL_JSON) -> T:
     """The body, of at most `limit` bytes, as a value of type `shape`. Raises Problem, Disconnected."""
     text = body_of(req).read(limit)
     try:
@@ -118,6 +118,8 @@ def read_json(req: falcon.Request, shape: type[T], offload: Offload, limit: int 
         return offload(msgspec.json.decode, text, type=shape)
     except msgspec.DecodeError as error:  # also what has the wrong types
         raise Problem("bad-request", f"the body is not the JSON that is asked for here: {error}") from None
+    except RecursionError:  # lists in lists in lists
+        raise Problem("bad-request", "the body is nested too deeply: send only what is asked for here") from None
     except UnicodeDecodeError:
         raise Problem("bad-request", "the body is not JSON in UTF-8") from None
 

@@ -9,7 +9,7 @@ import falcon
 from msgspec import Meta, Struct
 
 from handlers import caller, params, replies
-from handlers.bodies import body_of, read_json
+from handlers.bodies import MAX_JSON, body_of, read_json
 from handlers.download import disposition
 from handlers.problems import Problem
 from handlers.shapes import Stamp, check_each
@@ -87,7 +87,7 @@ class Pull:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
         there = self._registry.enter(caller.of(req).user, vault)
-        asked = read_json(req, PullRequest, self._offload)
+        asked = read_json(req, PullRequest, self._offload, MAX_JSON)
         if len(asked.files) > MAX_FILES:
             raise Problem("too-large", f"more than {MAX_FILES} files in one request: ask in several")
         check_each("files", [one.path for one in asked.files])

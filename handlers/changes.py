@@ -8,7 +8,7 @@ import falcon
 from msgspec import Meta, Struct
 
 from handlers import caller, params, replies
-from handlers.bodies import read_json
+from handlers.bodies import MAX_JSON, read_json
 from handlers.problems import Problem
 from handlers.shapes import Hash, Size, Stamp, check_each
 from store.offload import Offload
@@ -71,7 +71,7 @@ class Sync:
     def on_post(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
         user = caller.of(req).user
         there = self._registry.enter(user, vault)
-        asked = read_json(req, SyncRequest, self._offload)
+        asked = read_json(req, SyncRequest, self._offload, MAX_JSON)
         if len(asked.changes) > MAX_CHANGES:
             raise Problem("too-large", f"more than {MAX_CHANGES} changes in one request: send them in several")
         cursor = self._reader.parse_cursor(asked.cursor)

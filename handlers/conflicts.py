@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import falcon
 from msgspec import Meta, Struct
 
 from handlers import caller, params, replies
-from handlers.bodies import read_json
+from handlers.bodies import MAX_JSON, read_json
 from handlers.download import Download, Sent
 from handlers.shapes import Stamp
-from store.merging import Declined, Merging
+from store.merge_queue import MergeQueue
+from store.merging import Declined, Merged, Merging
 from store.offload import Offload
 from store.reader import Reader
 from store.registry import Registry
 from store.settle import KEEP, Choice
 from store.vaults import Vaults
+from sync.model import Json
 
 
 class Conflicts:
@@ -63,19 +66,28 @@ class Side:
 class Merge:
     """/v1/vaults/{vault}/conflicts/{id}/merge"""
 
-    def __init__(self, registry: Registry, merging: Merging) -> None:
+    def __init__(self, registry: Registry, merging: Merging, queue: MergeQueue) -> None:
         self._registry = registry
         self._merging = merging
+        self._queue = queue
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, vault: str, id: str) -> None:
-        there = self._registry.enter(caller.of(req).user, vault)
-        done = self._merging.merge(there, id, params.stamp(params.query(req), "candidate"))
-        if isinstance(done, Declined):
-            replies.send(resp, {"mergeable": False, "reason": done.reason})
+        user = caller.of(req).user
+        there = self._registry.enter(user, vault)
+        sides = self._merging.sides(there, id, params.stamp(params.query(req), "candidate"))
+        if isinstance(sides, Declined):
+            replies.send_encoded(resp, _merge_row(sides))
             return
-        merged = done.merge
-        row = {"mergeable": True, "clean": merged.clean, "text": merged.text, "hunks": merged.hunks}
-        replies.send(resp, row | {"candidate": done.candidate, "head": done.head})
+        work = partial(self._merging.answer, sides, _merge_row)
+        replies.send_encoded(resp, self._queue.run(user, sides, work))
+
+
+def _merge_row(done: Merged | Declined) -> bytes:
+    if isinstance(done, Declined):
+        return replies.encode({"mergeable": False, "reason": done.reason})
+    merged = done.merge
+    row: Json = {"mergeable": True, "clean": merged.clean, "text": merged.text, "hunks": merged.hunks}
+    return replies.encode(row | {"candidate": done.candidate, "head": done.head})
 
 
 class ResolveRequest(Struct):
@@ -97,7 +109,7 @@ class Resolve:
     def on_post(self, req: falcon.Request, resp: falcon.Response, vault: str, id: str) -> None:
         who = caller.of(req)
         there = self._registry.enter(who.user, vault, "write")
-        asked = read_json(req, ResolveRequest, self._offload)
+        asked = read_json(req, ResolveRequest, self._offload, MAX_JSON)
         choice = Choice(asked.keep, asked.head, who.device, who.user, asked.candidate, asked.text, seen=asked.seen)
         versions = self._vaults.resolve(there, id, choice)
         replies.send(resp, {"versions": [version.to_json() for version in versions]})

@@ -36,6 +36,7 @@ CODES: dict[type[Exception], str] = {
     store.TooLarge: "too-large",
     store.CursorExpired: "cursor-expired",
     store.Purged: "purged",
+    store.SlowDown: "slow-down",
     store.DiskFull: "disk-full",
     store.MetadataFull: "metadata-full",
     store.QuotaExceeded: "quota",
@@ -65,7 +66,7 @@ def as_problem(error: Exception) -> Problem:
                 problem.extras["head"] = error.head.to_json()
             if error.missing is not None:
                 problem.extras["missing"] = error.missing
-        case store.Unavailable():
+        case store.Unavailable() | store.SlowDown():
             problem.headers["Retry-After"] = str(error.retry_after)
     return problem
 

@@ -13,9 +13,17 @@ from sync.model import Cursor, Json
 
 
 def send(resp: falcon.Response, value: Any, status: str = falcon.HTTP_200) -> None:  # noqa: ANN401  # any JSON
+    send_encoded(resp, encode(value), status)
+
+
+def encode(value: Any) -> bytes:  # noqa: ANN401  # any JSON
+    return msgspec.json.encode(value)
+
+
+def send_encoded(resp: falcon.Response, text: bytes, status: str = falcon.HTTP_200) -> None:
     resp.status = status
     resp.content_type = "application/json"
-    resp.data = msgspec.json.encode(value)
+    resp.data = text
 
 
 def cursor(vault: Vault, stamp: int | None) -> str | None:

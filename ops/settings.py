@@ -48,6 +48,7 @@ class Settings:
     workers: int = 1
     max_file: int = 2048 * MIB
     quota: int = 0
+    merges: int = 8
     keep_days: int = 365
     public_url: str | None = None
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -328,6 +329,7 @@ _TABLE: list[tuple[str, str, Callable[[str, str], Any]]] = [
     ("GOBI_WORKERS", "workers", _whole(1, 64)),
     ("GOBI_MAX_FILE_MB", "max_file", _whole(1, 1_000_000, MIB)),
     ("GOBI_VAULT_QUOTA_MB", "quota", _whole(0, 100_000_000, MIB)),
+    ("GOBI_MERGES_PER_USER", "merges", _whole(1, 1_000)),
     ("GOBI_KEEP_DAYS", "keep_days", _whole(1, 36_500)),
     ("GOBI_PUBLIC_URL", "public_url", address),
     ("GOBI_TRUSTED_PROXIES", "trusted_proxies", _networks),

@@ -18,6 +18,7 @@ StoreError
 ├── Purged              the version or moment was purged
 ├── BodyMissing         the metadata knows a body that the disk has lost
 │   └── BodyDamaged     it is there, and its bytes are others
+├── SlowDown            too much at once, or in a day (carries seconds to wait)
 ├── Full                no room
 │   ├── DiskFull
 │   ├── MetadataFull
@@ -115,6 +116,12 @@ class BodyMissing(StoreError):
 
 class BodyDamaged(BodyMissing):
     pass
+
+
+class SlowDown(StoreError):
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Full(StoreError):

@@ -38,8 +38,22 @@ class Declined:
     reason: Reason | Literal["no-base", "deleted", "settled"]
 
 
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What a merge is made of: (hash, size) of the base, where there is one, the candidate and the head."""
+
+    vault_id: str
+    base: tuple[str, int] | None
+    client: tuple[str, int]
+    server: tuple[str, int]
+    names: tuple[str, str]
+    candidate: int
+    head: int
+
+
 class Merging:
-    """Reads a conflict's sides and merges them, both off the event loop."""
+    """Reads a conflict's sides and merges them, both off the event loop. `offload`: best one of its own, of one thread:
+    a merge keeps the processor to itself, and several of them at once keep everybody waiting."""
 
     def __init__(self, metadata: Metadata, bodies: Bodies, *, offload: Offload = inline) -> None:
         self._metadata = metadata
@@ -48,13 +62,27 @@ class Merging:
 
     def merge(self, vault: Vault, conflict_id: str, number: int | None = None) -> Merged | Declined:
         """Candidate `number` (None: the newest) with the present head. Raises NotFound, BodyMissing."""
-        conflict = self._metadata.conflict(vault.id, conflict_id)
-        if conflict is None:
-            raise NotFound("there is no such conflict")
-        return self.merge_of(vault, conflict, number)
+        return self._merged(self.sides(vault, conflict_id, number))
 
     def merge_of(self, vault: Vault, conflict: Conflict, number: int | None) -> Merged | Declined:
         """The same for a conflict that is known."""
+        return self._merged(self._sides_of(vault, conflict, number))
+
+    def sides(self, vault: Vault, conflict_id: str, number: int | None = None) -> Sides | Declined:
+        """What is to be merged: no more is read than a few rows. Raises NotFound."""
+        conflict = self._metadata.conflict(vault.id, conflict_id)
+        if conflict is None:
+            raise NotFound("there is no such conflict")
+        return self._sides_of(vault, conflict, number)
+
+    def answer(self, sides: Sides, form: Callable[[Merged | Declined], bytes]) -> bytes:
+        """The merge, as `form` puts it; all of that off the event loop. Raises BodyMissing."""
+        return self._offload(lambda: form(self._merge_now(sides)))
+
+    def _merged(self, sides: Sides | Declined) -> Merged | Declined:
+        return sides if isinstance(sides, Declined) else self._offload(self._merge_now, sides)
+
+    def _sides_of(self, vault: Vault, conflict: Conflict, number: int | None) -> Sides | Declined:
         candidate = conflict.candidate(number)
         if candidate is None:
             raise NotFound(f"the conflict has no candidate {number}: it has {conflict.numbers}")
@@ -70,18 +98,21 @@ class Merging:
             if version is None:
                 return Declined("no-base")
             base = (version.hash, version.size) if version.hash is not None else None
-        sides = [base, (candidate.hash, candidate.size), (head.hash, head.size)]
-        if any(side and side[1] > MOST_BYTES for side in sides):
+        client, server = (candidate.hash, candidate.size), (head.hash, head.size)
+        if any(side and side[1] > MOST_BYTES for side in (base, client, server)):
             return Declined("too-large")
+        names = (candidate.device, head.device or _SERVER)
+        return Sides(vault.id, base, client, server, names, candidate.n, head.stamp)
+
+    def _merge_now(self, sides: Sides) -> Merged | Declined:
+        base, client, server = (
+            self._read(sides.vault_id, *side) if side else b"" for side in (sides.base, sides.client, sides.server)
+        )
         try:
-            done = self._offload(self._merge_now, vault.id, sides, (candidate.device, head.device or _SERVER))
+            done = merge(base, client, server, client_name=sides.names[0], server_name=sides.names[1])
         except NotMergeable as declined:
             return Declined(declined.reason)
-        return Merged(done, candidate.n, head.stamp)
-
-    def _merge_now(self, vault_id: str, sides: list[tuple[str, int] | None], names: tuple[str, str]) -> Merge:
-        base, client, server = (self._read(vault_id, *side) if side else b"" for side in sides)
-        return merge(base, client, server, client_name=names[0], server_name=names[1])
+        return Merged(done, sides.candidate, sides.head)
 
     def _read(self, vault_id: str, hash: str, size: int) -> bytes:
         with self._bodies.open(vault_id, hash) as file:

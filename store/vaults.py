@@ -89,6 +89,7 @@ class Vaults:
         bus: Bus,
         *,
         offload: Offload = inline,
+        merging: Merging | None = None,
         max_file: int = 2048 * MIB,
         quota: int = 0,
     ) -> None:
@@ -99,7 +100,7 @@ class Vaults:
         self._max_file = max_file
         self._quota = Quota(metadata, bodies, offload, quota)
         self._groups = GroupCommit(metadata, bus, quota)
-        self._merging = Merging(metadata, bodies, offload=offload)
+        self._merging = merging or Merging(metadata, bodies, offload=offload)
         self._counting = Counting(metadata, bodies, offload)
 
     @property

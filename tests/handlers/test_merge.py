@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
 
+from store import merging
 from store.errors import Unavailable
+from sync.merge import Merge, merge
 from sync.model import Json
 from tests.handlers.site import VAULT, Person, Site, file, refused
 from tests.store.world import change, parcel
@@ -82,6 +86,53 @@ def test_a_merge_is_for_members(site: Site) -> None:
     refused(you.get(address), 404, "not-found")
     site.me.ask("PUT", f"{VAULT}/members/you", {"role": "read"})
     assert you.get(address).json["mergeable"]
+
+
+def test_a_reader_who_asks_for_one_merge_thirty_times_has_it_made_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made anew where a side is another one by now."""
+    made = list[bytes]()
+
+    def counted(base: bytes, client: bytes, server: bytes, **names: str) -> Merge:
+        made.append(server)
+        return merge(base, client, server, **names)
+
+    monkeypatch.setattr(merging, "merge", counted)
+    conflict = dispute(site.me)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: site.me.get(f"{url_of(conflict)}/merge").json, range(30)))
+    assert answers == [answers[0]] * 30
+    assert made == [SERVER]
+    site.me.put("a.md", b"1\n2\n3\nFOUR\n", base=conflict["server"]["stamp"], Gobi_Device="laptop")
+    assert site.me.get(f"{url_of(conflict)}/merge").json["text"] == "one\n2\n3\nFOUR\n"
+    assert len(made) == 2
+
+
+def test_merges_that_one_person_has_waiting_are_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(tmp_path, merges=2)
+    conflict = dispute(site.me)
+    for number in range(4):
+        site.me.put("a.md", b"%d" % number, base=conflict["base"]["stamp"], query="?on_conflict=keep")
+    waiting, may_end = threading.Semaphore(0), threading.Event()
+
+    def slow(base: bytes, client: bytes, server: bytes, **names: str) -> Merge:
+        waiting.release()
+        assert may_end.wait(10)
+        return merge(base, client, server, **names)
+
+    monkeypatch.setattr(merging, "merge", slow)
+    urls = [f"{url_of(conflict)}/merge?candidate={number}" for number in range(1, 6)]
+    with ThreadPoolExecutor(5) as pool:
+        futures = [pool.submit(site.me.get, url) for url in urls]
+        done, _ = wait(futures[:], timeout=10, return_when=FIRST_COMPLETED)
+        while len(done) < 3:
+            done, _ = wait(futures, timeout=0.05)
+        may_end.set()
+    answers = sorted((future.result() for future in futures), key=lambda answer: answer.status_int)
+    assert [answer.status_int for answer in answers] == [200] * 2 + [429] * 3
+    assert refused(answers[-1], 429, "slow-down")
+    assert int(answers[-1].headers["Retry-After"]) > 0
 
 
 # -- a text of one's own

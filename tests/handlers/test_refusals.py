@@ -174,6 +174,46 @@ def test_a_cursor_that_this_server_cannot_have_given_is_bad_cursor(me: Person, c
     refused(me.get(f"{VAULT}/changes?cursor={quote(cursor)}"), 400, "bad-cursor")
 
 
+NESTED = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("method", "url"),
+    [
+        ("PATCH", VAULT),
+        ("PUT", f"{VAULT}/members/you"),
+        ("POST", f"{VAULT}/invitations"),
+        ("POST", "/v1/invitations/redeem"),
+        ("POST", f"{VAULT}/sync"),
+        ("POST", f"{VAULT}/pull"),
+        ("POST", f"{VAULT}/restore"),
+        ("POST", f"{VAULT}/conflicts/0000000000000000/resolve"),
+    ],
+)
+@pytest.mark.parametrize("opening", ["[", '{"since":0,"a":', '{"path":[', '{"changes":[{"path":'])
+def test_json_that_is_nested_too_deeply_is_bad_request(site: Site, method: str, url: str, opening: str) -> None:
+    with site.unchanged():
+        refused(site.me.ask(method, url, opening.encode() * (4_000 // len(opening))), 400, "bad-request")
+        for times in (60_000 // len(opening), NESTED // len(opening)):
+            answer = site.me.ask(method, url, opening.encode() * times)
+            assert (answer.status_int, answer.json["code"]) in ((400, "bad-request"), (413, "too-large"))
+
+
+@pytest.mark.parametrize("opening", ["[", '{"changes":', '{"changes":[{"path":"a","kind":"put","base":['])
+def test_a_push_whose_manifest_is_nested_too_deeply_is_bad_request(site: Site, opening: str) -> None:
+    manifest = opening.encode() * (NESTED // len(opening))
+    data = header("manifest.json", len(manifest), 0) + manifest + padding(len(manifest)) + END
+    with site.unchanged():
+        refused(site.me.ask("POST", f"{VAULT}/push", data), 400, "bad-request")
+
+
+@pytest.mark.parametrize("url", [f"{VAULT}/restore", f"{VAULT}/members/you", VAULT])
+def test_a_small_request_may_not_be_large(site: Site, url: str) -> None:
+    method = {VAULT: "PATCH", f"{VAULT}/restore": "POST"}.get(url, "PUT")
+    with site.unchanged():
+        refused(site.me.ask(method, url, b" " * ((64 << 10) + 1)), 413, "too-large")
+
+
 # -- 401, 403, 404
 
 
