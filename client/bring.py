@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def bring(
-    folder: Path, transport: HttpTransport, device: str, progress: Progress, *, allow_mass_delete: bool
+    folder: Path, transport: HttpTransport, device: str, progress: Progress, meant: frozenset[int]
 ) -> Report | str:
-    """The sync's report, or in one sentence who else does it. Raises as a sync does."""
+    """`meant`: as in client.options. The sync's report, or in one sentence who else does it. Raises as a sync does."""
     from client.folder import Folder
 
     try:
-        return Folder(folder).sync(transport, device, progress=progress, allow_mass_delete=allow_mass_delete)
+        return Folder(folder).sync(transport, device, progress=progress, meant=meant)
     except Held as other:
         if other.watching:
             return "The gobi watch that keeps the folder in step brings it here"

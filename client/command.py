@@ -89,17 +89,18 @@ def open_transport(folder: Path, config: Config, **limits: Unpack[Limits]) -> Ht
     return HttpTransport(open_connection(folder, config, **limits), config.vault)
 
 
-def bring_here(folder: Path, config: Config, *, quiet: bool = False, allow_mass_delete: bool = False) -> int:
+def bring_here(folder: Path, config: Config, *, quiet: bool = False, meant: frozenset[int] = frozenset()) -> int:
     """What a command has just changed on the server is to be seen in the folder, too. The exit code.
 
-    Says how it went, unless `quiet`. Raises as a sync does.
+    Says how it went, unless `quiet`. `meant`: stamps of the versions that were made so, which are done however many.
+    Raises as a sync does.
     """
     from client.bring import bring
     from client.progress import progress_for
     from client.show import report_lines
 
     progress = progress_for(sys.stderr, wanted=not quiet)
-    done = bring(folder, open_transport(folder, config), config.device, progress, allow_mass_delete=allow_mass_delete)
+    done = bring(folder, open_transport(folder, config), config.device, progress, meant)
     if isinstance(done, str):
         if not quiet:
             click.echo(done)

@@ -8,7 +8,6 @@ everything up to it is done or stands in the queue. A sync that is cut off anywh
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from client import guard
 from client.ahead import Ahead, ahead
@@ -18,6 +17,7 @@ from client.foresee import Heard, foresee
 from client.hold import hold, resume
 from client.ignore import FILE as IGNORE_FILE
 from client.index import START, Index
+from client.options import NOTHING_SAID, Options
 from client.pending import Touched
 from client.ports import Clock, FileSystem, Progress, ServerAway, Transport
 from client.queue import DELETE, Operation, OperationQueue
@@ -34,20 +34,6 @@ from sync.model import Action
 ROUNDS = 5
 LOOKS, BETWEEN_LOOKS = 12, 0.25  # at a `.gobiignore` that is being changed; seconds
 RESTARTS = 3  # of one exchange whose cursor expires while it goes on
-
-
-class Options(NamedTuple):
-    """`propagate_deletes`: a person has said that what vanished here is to be deleted everywhere; nobody else may.
-    `allow_mass_delete`: even where that is most. `busy`: files that somebody is in the middle of changing.
-    `accept_mounts`: what is mounted in the folder is right as it is. `patient`: waits for a `.gobiignore` that was
-    changed a moment ago to be whole.
-    """
-
-    propagate_deletes: bool = False
-    allow_mass_delete: bool = False
-    busy: frozenset[str] = frozenset()
-    accept_mounts: bool = False
-    patient: bool = False
 
 
 class Engine:
@@ -148,8 +134,7 @@ class Engine:
             later = [*later, *held]
             outgoing, answer, full = self._exchange(view, waiting, options)
         report.full |= full
-        allowed = options.allow_mass_delete
-        again = self._settle(view, waiting, later, outgoing, answer, report, full=full, allow_mass_delete=allowed)
+        again = self._settle(view, waiting, later, outgoing, answer, report, full=full, options=options)
         self._resumed = True
         return again
 
@@ -226,16 +211,17 @@ class Engine:
         *,
         full: bool = False,
         foreseen: bool = False,
-        allow_mass_delete: bool = False,
+        options: Options = NOTHING_SAID,
     ) -> bool:
         """Does what is to be done. Whether another round is needed.
 
         `waiting`: of the queue, what this round is about; `later`: what goes on waiting. `foreseen`: nobody was asked.
         Then the cursor has not moved, and the queue need not remember a plan.
         """
-        records, queue = self._index.records, [*waiting, *later]
+        records = self._index.records
         gone = guard.given_up(answer.actions, view, records, self._fs, later)
-        held = {} if allow_mass_delete else guard.hold(gone, answer.actions, queue, records, self._clock)
+        doubtful = frozenset() if options.allow_mass_delete else guard.unasked(gone, answer.actions, options.meant)
+        held = guard.hold(doubtful, answer.actions, waiting, later, records, self._clock)
         unseen = [*later, *(one for one in waiting if self._is_unseen(one, view))]
         if not foreseen:
             self._lost = answer.lost

@@ -54,14 +54,16 @@ class Folder:
         propagate_deletes: bool = False,
         allow_mass_delete: bool = False,
         accept_mounts: bool = False,
+        meant: frozenset[int] = frozenset(),
     ) -> Report:
-        """One sync. Raises Stopped, ServerAway, ServerRefused; whatever was done until then is kept."""
+        """One sync, as in client.options. Raises Stopped, ServerAway, ServerRefused; what was done by then is kept."""
         from client.disk import Disk
-        from client.engine import Engine, Options
+        from client.engine import Engine
         from client.lock import locked
+        from client.options import Options
 
         self.check()
-        options = Options(propagate_deletes, allow_mass_delete, accept_mounts=accept_mounts, patient=True)
+        options = Options(propagate_deletes, allow_mass_delete, meant, accept_mounts=accept_mounts, patient=True)
         with locked(self.state), self._index(repair=True) as index, Disk(self.root, clock=self._clock) as disk:
             disk.sweep()
             engine = Engine(disk, transport, self._clock, index, self._queue(), device=device, progress=progress)

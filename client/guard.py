@@ -52,19 +52,31 @@ def given_up(
     return frozenset(lost if len(lost | held) > FEW else ())
 
 
+def unasked(given_up: Iterable[str], actions: Mapping[str, Action], meant: Collection[int]) -> frozenset[str]:
+    """Of these files, those of which nobody here has said that they may go. `meant`: stamps of what somebody asked
+    for."""
+    heads = {path: actions[path].head for path in given_up}
+    return frozenset(path for path, head in heads.items() if head is None or head.stamp not in meant)
+
+
 def hold(
     given_up: Collection[str],
     actions: dict[str, Action],
-    queue: Iterable[Operation],
+    waiting: Iterable[Operation],
+    later: Iterable[Operation],
     records: Mapping[str, Record],
     clock: Clock,
 ) -> dict[str, Operation]:
     """Takes out of `actions` what a person has to say first, and returns it for the queue, by path.
 
-    That is where it is more than half of the files; and, once it was held back, for as long as they are many.
+    That is where it is more than half of the files; and, once it was held back, for as long as they are many, together
+    with what is held back in `later`. `given_up`: those of which nobody has said that they may go.
     """
+    still = {operation.path for operation in later if is_held(operation)}
+    if not given_up or len(still.union(given_up)) <= FEW:
+        return {}
     tracked = sum(record.stamp is not None for record in records.values())
-    if not given_up or not (len(given_up) * 2 > tracked or any(map(is_held, queue))):
+    if len(given_up) * 2 <= tracked and not still and not any(map(is_held, waiting)):
         return {}
     now = clock.time_ns() // 1000
     return {

@@ -73,10 +73,9 @@ def undo(
     if not yes:
         _confirm(len(preview["changes"]))
     answer = past.undo(asked | {"until": preview["until"]})
-    # Who undoes has seen how much that is.
-    return _finish(answer, asked, as_json, done=True) | bring_here(
-        folder, config, quiet=as_json, allow_mass_delete=True
-    )
+    # Who undoes has seen how much that is, and nothing of what others did.
+    meant = frozenset(row["stamp"] for row in answer["changes"])
+    return _finish(answer, asked, as_json, done=True) | bring_here(folder, config, quiet=as_json, meant=meant)
 
 
 def _whose(config: Config, device: str | None, user: str | None, everybody: bool) -> Json:

@@ -14,7 +14,7 @@ from functools import partial
 
 from client.changes import BY_WATCH, deletes_of
 from client.diary import Diary
-from client.engine import Engine, Options
+from client.engine import Engine
 from client.errand import Errands, Outcome
 from client.foresee import Heard
 from client.hearing import Hearing
@@ -24,6 +24,7 @@ from client.intervals import Intervals
 from client.live import Live, Lost, Opened, Told, Woken
 from client.mailbox import Mailbox
 from client.mounts import is_below
+from client.options import Options
 from client.patience import Patience, time_may_mend
 from client.pending import Pending, Times, Touched
 from client.ports import Clock, StateTrouble

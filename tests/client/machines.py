@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from client.ahead import in_turn
 from client.disk import Disk
-from client.engine import Engine, Options
+from client.engine import Engine
 from client.index import NAME, Index
+from client.options import Options
 from client.ports import FileSystem
 from client.queue import FileQueue, OperationQueue
 from client.remove import remove
@@ -35,9 +36,11 @@ class Machine(ABC):
         self.index = Index()
         self.chunk = 5000
 
-    def sync(self, *, propagate_deletes: bool = False, allow_mass_delete: bool = False) -> Report:
+    def sync(
+        self, *, propagate_deletes: bool = False, allow_mass_delete: bool = False, meant: Iterable[int] = ()
+    ) -> Report:
         self.clock.forward(60)
-        options = Options(propagate_deletes=propagate_deletes, allow_mass_delete=allow_mass_delete)
+        options = Options(propagate_deletes, allow_mass_delete, frozenset(meant))
         self.transport.calls.clear()
         self.transport.reported.clear()
         self.transport.pushed.clear()

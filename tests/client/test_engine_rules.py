@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from client.disk import Disk
-from client.engine import Options
+from client.options import Options
 from client.pending import Touched
 from client.ports import Stopped
 from client.remove import remove

@@ -121,6 +121,102 @@ def test_a_held_file_that_is_deleted_here_too_is_gone_for_good(
     assert set(desktop.files()) == set(vault.files()) == {"mine.md"}
 
 
+def newest(vault: Server, count: int) -> list[int]:
+    """Stamps of the newest versions of so many notes."""
+    return [vault.reader.history(vault.vault, f"notes/{number}.md", None, 1)[0][0].stamp for number in range(count)]
+
+
+def test_what_a_person_here_has_taken_back_goes_and_what_others_deleted_stays(
+    vault: Server, laptop: Machine, desktop: Machine
+) -> None:
+    fill(laptop, desktop, 40)
+    for number in range(25):
+        desktop.write(f"drafts/{number}.md", f"draft {number}")
+    desktop.sync()
+    laptop.sync()
+    delete(laptop, 36)
+    desktop.sync()
+    for number in range(25):
+        vault.delete(f"drafts/{number}.md")
+    undone = [vault.reader.history(vault.vault, f"drafts/{number}.md", None, 1)[0][0].stamp for number in range(25)]
+    report = desktop.sync(meant=undone)
+    assert report.deleted_here == 25
+    assert (len(desktop.files()), held_back(desktop)) == (40, 36)
+    assert (desktop.sync().deleted_here, held_back(desktop)) == (0, 36)
+    assert len(desktop.trash()) == 25
+
+
+def test_what_is_taken_back_in_part_leaves_the_rest_held_back_while_that_is_much(
+    vault: Server, laptop: Machine, desktop: Machine
+) -> None:
+    fill(laptop, desktop, 40)
+    delete(laptop, 36)
+    desktop.sync()
+    for number in range(12):
+        vault.put(f"notes/{number}.md", f"note {number}".encode())
+    assert (desktop.sync(meant=newest(vault, 12)).deleted_here, held_back(desktop)) == (0, 24)
+    assert len(desktop.files()) == 40
+
+
+def test_what_a_person_here_has_taken_back_does_not_make_few_deletes_of_others_look_like_many(
+    vault: Server, laptop: Machine, desktop: Machine
+) -> None:
+    fill(laptop, desktop, 40)
+    for number in range(30):
+        vault.delete(f"notes/{number}.md")
+    report = desktop.sync(meant=newest(vault, 29))
+    assert (report.deleted_here, held_back(desktop), report.exit_code) == (30, 0, 0)
+
+
+def test_a_delete_by_others_of_a_file_that_was_taken_back_before_is_held_back(
+    vault: Server, laptop: Machine, desktop: Machine
+) -> None:
+    fill(laptop, desktop, 40)
+    before = newest(vault, 40)
+    delete(laptop, 36)
+    assert (desktop.sync(meant=before).deleted_here, held_back(desktop)) == (0, 36)
+
+
+def test_a_held_file_in_whose_place_the_vault_has_a_folder_now_keeps_nothing_else_from_coming(
+    vault: Server, laptop: Machine, desktop: Machine
+) -> None:
+    fill(laptop, desktop, 30)
+    delete(laptop, 30)
+    desktop.sync()
+    laptop.write("notes/0.md/inside.md", "a folder now")
+    laptop.write("theirs.md", "theirs")
+    laptop.sync()
+    for _ in range(2):
+        report = desktop.sync()
+        assert (report.deleted_here, held_back(desktop), report.exit_code) == (0, 30, 1)
+        assert desktop.files()["theirs.md"] == b"theirs"
+        assert desktop.files()["notes/0.md"] == b"note 0"
+        assert "notes/0.md/inside.md" in dict(report.waiting)
+    desktop.sync(allow_mass_delete=True)
+    assert desktop.files() == laptop.files() == vault.files()
+    assert desktop.sync().in_step
+
+
+def test_held_files_in_whose_folders_place_the_vault_has_a_file_now_keep_nothing_else_from_coming(
+    vault: Server, laptop: Machine, desktop: Machine
+) -> None:
+    fill(laptop, desktop, 30)
+    delete(laptop, 30)
+    desktop.sync()
+    laptop.write("notes", "a file now")
+    laptop.write("theirs.md", "theirs")
+    laptop.sync()
+    for _ in range(2):
+        report = desktop.sync()
+        assert (report.deleted_here, held_back(desktop), report.exit_code) == (0, 30, 1)
+        assert desktop.files()["theirs.md"] == b"theirs"
+        assert desktop.files()["notes/29.md"] == b"note 29"
+        assert "notes" in dict(report.waiting)
+    desktop.sync(allow_mass_delete=True)
+    assert desktop.files() == laptop.files() == vault.files()
+    assert desktop.sync().in_step
+
+
 def versions_of(vault: Server) -> list[Version]:
     found = [vault.reader.history(vault.vault, f"notes/{number}.md", None, 1)[0][0] for number in range(40)]
     return sorted(found, key=lambda version: version.stamp)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from client import mounts
-from client.engine import Options
+from client.options import Options
 from client.ports import Mount
 from tests.client.direct import Server
 from tests.client.machines import MemoryMachine

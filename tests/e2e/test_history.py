@@ -289,6 +289,25 @@ def test_an_undo_is_undone_by_an_undo(house: House, laptop: Machine) -> None:
     assert laptop.read("a.md") == "second\n"
 
 
+def test_an_undo_of_ones_own_lets_nothing_go_that_others_deleted(
+    house: House, laptop: Machine, desktop: Machine
+) -> None:
+    for number in range(40):
+        laptop.write(f"notes/{number:02}.md", f"note {number}\n")
+    laptop.sync()
+    desktop.sync()
+    laptop.rm("notes")
+    laptop.sync()
+    desktop.sync(code=1)
+    desktop.write("mine.md", "mine\n")
+    desktop.sync(code=1)
+    written = house.history("mine.md")[0]["stamp"]
+    done = desktop.gobi("undo", str(desktop.folder), "--since", str(written - 1), "--yes", code=1)
+    assert "1 deleted here" in done.out
+    assert len(desktop.files()) == 40
+    assert house.live() == set()
+
+
 def test_an_undo_means_this_machine_unless_everybody_is_said(both: tuple[Machine, Machine]) -> None:
     _, desktop = both
     assert "Nothing to put back" in on(desktop, "undo", "--since", "1h", "--dry-run")
