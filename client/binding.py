@@ -9,9 +9,8 @@ from pathlib import Path
 
 from client import config as configuration
 from client.below import files_below
-from client.config import CONFIG, BadUrl, Config, shown
+from client.config import CONFIG, BadUrl, Bound, Config, shown
 from client.identity import original
-from client.moved import check_same_vault, elsewhere
 from client.nesting import vault_above, vault_below
 from client.owner import check_owner
 from client.ports import ServerRefused, Stopped
@@ -91,33 +90,43 @@ def _present(folder: Path) -> Config | None:
         return None
 
 
-def check_unmoved(folder: Path, wanted: Config) -> None:
-    """Raises Stopped where the folder is connected elsewhere.
+def check_unmoved(folder: Path, wanted: Config, another: bool) -> None:
+    """Raises Stopped where the folder is connected elsewhere, and that is not meant to change (`another`).
 
     For an invitation: whether the same vault is there could only be asked once it is used up.
     """
-    present = _present(folder)
+    present = None if another else _present(folder)
     if present is not None and (present.url, present.vault) != (wanted.url, wanted.vault):
         raise Stopped(
             f"{shown(folder)} is connected to {present.vault} on {present.url}; where that has another address now, "
-            f"connect with --user instead of an invitation; else run {command('disconnect', folder)} first",
+            "connect with --user instead of an invitation; if the folder is to go to another vault, add "
+            f"--another-vault, or run {command('disconnect', folder)} first",
             USAGE,
         )
 
 
 def bind(
-    folder: Path, wanted: Config, password: str, *, create: bool, authority: str | None = None
+    folder: Path,
+    wanted: Config,
+    password: str,
+    *,
+    create: bool,
+    another: bool = False,
+    authority: str | None = None,
 ) -> tuple[Config, Json]:
     """Asks the server first, then writes; returns what the folder is bound to, and what the server says of the vault.
 
     Where the password is a device's own, that device's name is the one that counts. A folder that is bound already goes
-    to another address, or another name, only where the same vault is there. `authority` (PEM) is remembered; where
-    it is None, the one that is remembered stays.
+    to another address, or another name, only where the same vault is there; `another`: it is to go to another vault,
+    and to forget what it knows of the one before. `authority` (PEM) is remembered; where it is None, the one that is
+    remembered stays.
 
     Raises ServerAway, ServerRefused, Stopped.
     """
     from client.connection import Connection
     from client.http import HttpTransport
+    from client.lock import locked
+    from client.moved import check_same_vault, elsewhere, has_memory
 
     present = _present(folder)
     if authority is None and present is not None:
@@ -126,14 +135,14 @@ def bind(
     transport = HttpTransport(connection, wanted.vault)
     moved = present is not None and (present.url, present.vault) != (wanted.url, wanted.vault)
     try:
-        if create and not moved:
+        if create and (another or not (moved or (present is not None and has_memory(folder)))):
             transport.create_vault()
         state = transport.vault()
-        if present is not None and moved:
-            check_same_vault(folder, present, wanted, transport)
+        if present is not None and not another:
+            check_same_vault(folder, present, wanted, connection, state, _bound(folder, present))
         fixed = connection.json("GET", "/v1/session").get("device")
     except ServerRefused as error:
-        if present is not None and moved and error.code == "not-found":
+        if present is not None and moved and not another and error.code == "not-found":
             raise elsewhere(folder, present, wanted) from None
         raise _explained(error, wanted) from None
     finally:
@@ -144,10 +153,22 @@ def bind(
         folder.mkdir(exist_ok=True)
         if present is None:
             _forget(folder)
+        elif another:
+            with locked(configuration.state_folder(folder)):
+                _forget(folder)
     except OSError as error:
         raise Stopped(f"cannot write to {shown(folder)}: {error.strerror}", CONFIG) from None
-    configuration.save(folder, wanted, password, authority)
+    vault_id = state.get("id")
+    configuration.save(folder, wanted, password, authority, vault_id if isinstance(vault_id, str) else None)
     return wanted, state
+
+
+def _bound(folder: Path, present: Config) -> Bound | None:
+    """None where that is lost, or was said of something else."""
+    try:
+        return configuration.bound(folder, present)
+    except Stopped:
+        return None
 
 
 def _explained(error: ServerRefused, wanted: Config) -> Exception:

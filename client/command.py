@@ -72,14 +72,17 @@ def example(text: str) -> str:
 
 def open_connection(folder: Path, config: Config, **limits: Unpack[Limits]) -> Connection:
     """Raises Stopped where the password is not here."""
+    from client.belonging import Belonging
     from client.connection import Connection
 
     config, copied = settled(folder, config)
     if copied is not None:
         note(f"{shown(folder)} is a copy of {shown(copied)}; from now on it is a folder of its own")
-    password = configuration.password(folder, config)
+    bound = configuration.bound(folder, config)
     authority = configuration.authority(config)
-    return Connection(config.url, config.user, password, config.device, authority=authority, **limits)
+    belonging = Belonging(folder, config, bound)
+    who = (config.url, config.user, bound.password, config.device)
+    return Connection(*who, authority=authority, belonging=belonging, **limits)
 
 
 def open_transport(folder: Path, config: Config, **limits: Unpack[Limits]) -> HttpTransport:

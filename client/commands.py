@@ -46,6 +46,7 @@ STATUS_TIMEOUT = 5.0  # seconds that `status` gives the server: it answers witho
 @click.option("--password-file", metavar="F", type=click.Path(), help="Read the password there instead of asking.")
 @click.option("--device", metavar="NAME", help="What to call this machine. Default: its own name.")
 @click.option("--create", is_flag=True, help="Make the vault if it is not there; you own it then.")
+@click.option("--another-vault", is_flag=True, help="Yes, DIR is to go to another vault than it belonged to until now.")
 @click.option("--insecure", is_flag=True, help="Allow plain http to another machine.")
 @click.option("--ca", metavar="F", type=click.Path(), help="Believe this authority's certificate, too; remembered.")
 def connect(
@@ -56,13 +57,15 @@ def connect(
     password_file: str | None,
     device: str | None,
     create: bool,
+    another_vault: bool,
     insecure: bool,
     ca: str | None,
 ) -> None:
     """Bind DIR to a VAULT on the server at URL, or with the CODE of an invitation, which says all that.
 
     The password is kept in a file that only you can read, never in DIR. Connecting again renews it. Where the server
-    has another address now, or the vault another name, connect to that: what the folder knows stays good.
+    has another address now, or the vault another name, connect to that: what the folder knows stays good. To another
+    vault it goes with --another-vault: its files are merged with those there, and nothing is deleted.
     """
     from sync.invitation import is_code
 
@@ -71,8 +74,10 @@ def connect(
         from client.joining import join
 
         if vault or user or password_file or create:
-            raise click.UsageError("a code says all the rest: give it with --device, --insecure or --ca at most")
-        wanted, state = join(folder, url, device, insecure, authority)
+            raise click.UsageError(
+                "a code says all the rest: give it with --device, --another-vault, --insecure or --ca at most"
+            )
+        wanted, state = join(folder, url, device, insecure=insecure, another=another_vault, authority=authority)
     else:
         from client.binding import bind, check_words
 
@@ -80,7 +85,7 @@ def connect(
             raise click.UsageError("give VAULT and --user along with the server's URL, or a whole invitation in quotes")
         wanted = check_words(folder, url, vault, user, device, insecure)
         password = _ask_password(password_file, user, wanted.url)
-        wanted, state = bind(folder, wanted, password, create=create, authority=authority)
+        wanted, state = bind(folder, wanted, password, create=create, another=another_vault, authority=authority)
     click.echo(
         f"Connected {shown(folder)} to {wanted.vault} on {wanted.url}, as {wanted.user} from {wanted.device}. "
         f"Now run: gobi sync {shown(folder)}"
@@ -255,11 +260,15 @@ def verify(folder: Path, as_json: bool) -> int:
 
 
 def _server(folder: Path, config: Config) -> Json:
-    """How the server is, for `status`, which answers without it, too."""
+    """How the server is, for `status`, which answers without it, too. Raises OtherVault."""
+    from client.belonging import OtherVault
+
     try:
         transport = open_transport(folder, config, timeout=STATUS_TIMEOUT, patience=0)
         vault = transport.vault()
         transport.close()
+    except OtherVault:
+        raise
     except (ServerAway, ServerRefused, Stopped) as error:
         return {"reachable": False, "error": str(error)}
     return {"reachable": True} | {name: vault.get(name) for name in ("role", "cursor", "files", "bytes", "conflicts")}

@@ -18,6 +18,7 @@ from urllib.parse import quote, urlsplit
 from client.owner import check_owner
 from client.ports import Stopped
 from sync.addresses import is_host, is_loopback
+from sync.model import Json
 from sync.paths import is_device, is_name
 
 STATE = ".gobi"
@@ -28,6 +29,22 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 class BadUrl(ValueError):
     """The message says what is wrong with the address and how it should look."""
+
+
+class Bound(NamedTuple):
+    """What is kept outside the folder of how it was connected.
+
+    `vault_id`: the vault's, None where that is not known yet. `here`: whether it is this folder that was connected, and
+    not one that was moved or copied, and has not been seen since to belong to that vault.
+    """
+
+    password: str
+    vault_id: str | None
+    here: bool
+
+    @property
+    def proven(self) -> bool:
+        return self.here and self.vault_id is not None
 
 
 class Config(NamedTuple):
@@ -110,9 +127,11 @@ def load(folder: Path) -> Config:
     return config
 
 
-def save(folder: Path, config: Config, password: str, authority: str | None = None) -> None:
+def save(
+    folder: Path, config: Config, password: str, authority: str | None = None, vault_id: str | None = None
+) -> None:
     """Binds the folder: first the password and the authority, then the folder's word. Raises Stopped."""
-    secret = {"url": config.url, "user": config.user, "folder": str(folder), "password": password}
+    secret = _secret(folder, config, password, vault_id)
     try:
         home = _password_file(config.id).parent
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -124,14 +143,25 @@ def save(folder: Path, config: Config, password: str, authority: str | None = No
         raise Stopped(f"cannot write {shown(Path(error.filename or folder))}: {error.strerror}", CONFIG) from None
 
 
+def _secret(folder: Path, config: Config, password: str, vault_id: str | None) -> Json:
+    secret: Json = {"url": config.url, "user": config.user, "folder": str(folder), "password": password}
+    return secret | {"vault": config.vault} | ({} if vault_id is None else {"vault_id": vault_id})
+
+
 def password(folder: Path, config: Config) -> str:
-    """Raises Stopped where it is lost, or was given for another server or user."""
+    """Raises Stopped where it is lost, or was given for another server, user or vault."""
+    return bound(folder, config).password
+
+
+def bound(folder: Path, config: Config) -> Bound:
+    """Raises as `password` does."""
     again = f"run gobi connect {shown(folder)} {config.url} {config.vault} --user {config.user} again"
     path = _password_file(config.id)
     try:
         row = json.loads(path.read_bytes())
-        given_for = (row["url"], row["user"])
-        secret = row["password"]
+        given_for = (row["url"], row["user"], row.get("vault", config.vault))  # an earlier gobi did not say which
+        secret, vault_id = row["password"], row.get("vault_id")
+        here = row.get("folder") is None or _is_same(row["folder"], folder)
     except FileNotFoundError:
         raise Stopped(
             f"the password for {shown(folder)} is not on this machine (there is no {shown(path)}); {again}", CONFIG
@@ -140,13 +170,29 @@ def password(folder: Path, config: Config) -> str:
         raise Stopped(f"{shown(path)} cannot be read: {error.strerror}; {again}", CONFIG) from None
     except (ValueError, TypeError, KeyError):
         raise Stopped(f"{shown(path)} is damaged; {again}", CONFIG) from None
-    if given_for != (config.url, config.user) or not isinstance(secret, str):
+    if given_for != (config.url, config.user, config.vault) or not isinstance(secret, str):
         raise Stopped(
-            f"the password was given for {given_for[0]}, and {shown(folder)} now names {config.url}; if that is right, "
-            f"{again}",
+            f"{shown(folder)} was connected to {shown(str(given_for[2]))} and the password was given for "
+            f"{shown(str(given_for[0]))}, as {shown(str(given_for[1]))}; its config.json now names {config.vault} on "
+            f"{config.url}, as {config.user}. Nothing was sent. If that is right, {again}",
             CONFIG,
         )
-    return secret
+    return Bound(secret, vault_id if isinstance(vault_id, str) else None, here and not row.get("unproven"))
+
+
+def note_vault(folder: Path, config: Config, vault_id: str | None) -> None:
+    """The folder was seen to belong to that vault. Where nothing can be written, that has to be seen again."""
+    try:
+        _write(_password_file(config.id), _secret(folder, config, password(folder, config), vault_id))
+    except (OSError, Stopped):
+        pass
+
+
+def _is_same(named: str, folder: Path) -> bool:
+    try:
+        return named == str(folder) or os.path.samefile(named, folder)
+    except OSError:
+        return False
 
 
 def folder_of(config: Config) -> Path | None:
@@ -181,9 +227,13 @@ def _keep_authority(config_id: str, pem: str | None) -> None:
 
 
 def take_over(folder: Path, config: Config, own: Config) -> None:
-    """Makes `folder` the one of the binding `own`, whose password is that of `config`. Raises OSError, Stopped."""
-    secret = {"url": config.url, "user": config.user, "folder": str(folder), "password": password(folder, config)}
-    _write(_password_file(own.id), secret)
+    """Makes `folder` the one of the binding `own`, whose password is that of `config`. Raises OSError, Stopped.
+
+    That a folder somewhere else belongs to the same vault is yet to be proven.
+    """
+    known = bound(folder, config)
+    secret = _secret(folder, config, known.password, known.vault_id)
+    _write(_password_file(own.id), secret | ({} if known.here else {"unproven": True}))
     if own != config:
         _keep_authority(own.id, authority(config))
         _write(state_folder(folder) / "config.json", own._asdict())

@@ -22,6 +22,8 @@ from sync.model import Json
 if TYPE_CHECKING:
     from socket import socket
 
+    from client.belonging import Belonging
+
 PIECE = 256 * 1024  # bytes read or sent at a time
 # Seconds without a byte. A server that makes 256 MiB durable on an SD card is silent for a while.
 TIMEOUT = 120.0
@@ -69,18 +71,21 @@ class Connection:
         device: str,
         *,
         authority: str | None = None,
+        belonging: Belonging | None = None,
         timeout: float = TIMEOUT,
         patience: float = PATIENCE,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """`url` as client.config.normalise_url gives it. `user`: "" for who is nobody yet. `authority`: certificates in
-        PEM that are believed beside the system's. `timeout` and `patience` in seconds.
+        PEM that are believed beside the system's. `belonging`: which vault is meant, looked at before the first
+        request. `timeout` and `patience` in seconds.
 
         Raises Stopped where the environment names a proxy that cannot be used.
         """
         self._who = (url, user, password, device)
         self._url = url
         self._authority = authority
+        self._belonging = belonging
         self._way = Way(url, authority, timeout)
         self._headers = {"Gobi-Device": device, "Accept-Encoding": "identity", "User-Agent": "gobi"}
         if user:
@@ -95,8 +100,15 @@ class Connection:
 
     def another(self) -> Connection:
         """A second connection to the same place, with nothing shared."""
+        return self._like_this(self._belonging)
+
+    def without_vault(self) -> Connection:
+        """The same, for asking which vault is there."""
+        return self._like_this(None)
+
+    def _like_this(self, belonging: Belonging | None) -> Connection:
         limits = Limits(timeout=self._timeout, patience=self._patience)
-        return Connection(*self._who, authority=self._authority, sleep=self.sleep, **limits)
+        return Connection(*self._who, authority=self._authority, belonging=belonging, sleep=self.sleep, **limits)
 
     def dial(self) -> socket:
         """A socket of its own to the same place, for what is more than requests and answers. Raises OSError."""
@@ -111,7 +123,12 @@ class Connection:
     @property
     def headers(self) -> dict[str, str]:
         """What every request says."""
-        return self._headers
+        return self._headers if self._belonging is None else self._headers | self._belonging.headers
+
+    def check_vault(self, answered: object) -> None:
+        """`answered`: a vault's id in an answer. Raises OtherVault."""
+        if self._belonging is not None:
+            self._belonging.check(answered)
 
     def close(self) -> None:
         if self._http is not None:
@@ -132,8 +149,11 @@ class Connection:
     ) -> HTTPResponse:
         """A successful answer (2xx), its body not read yet; what is left of it is dropped by the next request.
 
-        `target` begins with "/v1" and is percent-encoded. Raises ServerAway (SlowDown after a 429), ServerRefused.
+        `target` begins with "/v1" and is percent-encoded. Raises ServerAway (SlowDown after a 429), ServerRefused, and
+        OtherVault where the name of the vault is another one's now.
         """
+        if self._belonging is not None:
+            self._belonging.settle(self)
         unasked = DEFAULT_WAIT
         while True:
             response = self._exchange(method, target, body, headers or {})
@@ -155,7 +175,10 @@ class Connection:
         if body is not None or not self._slept_sending:  # that a question comes through says nothing of what is sent
             self._slept = 0.0
         if not 200 <= response.status < 300:
-            raise self._refusal(response, body)
+            refused = self._refusal(response, body)
+            if refused.code == "other-vault" and self._belonging is not None:
+                raise self._belonging.other() from refused
+            raise refused
         return response
 
     @contextmanager
@@ -189,7 +212,7 @@ class Connection:
         http = self._connected()
         try:
             http.putrequest(method, self._way.target(target), skip_accept_encoding=True)
-            for name, value in (self._headers | self._way.headers | headers).items():
+            for name, value in (self.headers | self._way.headers | headers).items():
                 http.putheader(name, value)
             if body is not None:
                 http.putheader("Content-Type", body.type)

@@ -75,6 +75,7 @@ class HttpTransport:
         rows = [change.to_json() for change in changes]
         asked = Body.of_json({"cursor": cursor, "changes": rows, "last": last, "limit": limit})
         answer = self._connection.json("POST", f"{self._vault}/sync", asked)
+        self._connection.check_vault(answer.get("vault"))
         actions = [Action.from_json(row) for row in answer["actions"]]
         return SyncAnswer(
             actions, answer["cursor"], answer["more"], answer.get("lost") or 0, answer.get("max_file") or 0

@@ -66,6 +66,10 @@ def bounded(sent: tuple[str, ...]) -> tuple[str, ...]:
     return sent if len(sent) <= 2 * _KEPT_SENT else sent[:_KEPT_SENT] + sent[-_KEPT_SENT:]
 
 
+class Damaged(Stopped):
+    """The file is no index; it can be begun anew."""
+
+
 class Record(NamedTuple):
     """What is known of one path.
 
@@ -298,7 +302,7 @@ def _is_damage(error: Exception) -> bool:
 
 def _stopped(path: Path | str, error: Exception) -> Stopped:
     if _is_damage(error):
-        return Stopped(f"{path} is damaged ({error}); the next gobi sync builds it anew, and deletes nothing", 1)
+        return Damaged(f"{path} is damaged ({error}); the next gobi sync builds it anew, and deletes nothing", 1)
     return StateTrouble(f"{path} cannot be used ({error})")
 
 

@@ -15,9 +15,10 @@ from sync.paths import is_name
 
 
 def join(
-    folder: Path, text: str, device: str | None, insecure: bool, authority: str | None = None
+    folder: Path, text: str, device: str | None, *, insecure: bool, another: bool, authority: str | None = None
 ) -> tuple[Config, Json]:
-    """Binds the folder; what it is bound to, and what the server says of the vault. `authority`: as in `bind`.
+    """Binds the folder; what it is bound to, and what the server says of the vault. `another`, `authority`: as in
+    `bind`.
 
     May be repeated after whatever went wrong. Raises Stopped, ServerAway, ServerRefused.
     """
@@ -26,10 +27,10 @@ def join(
     except BadCode as error:
         raise Stopped(str(error), USAGE) from None
     wanted = check_words(folder, code.url, code.vault, None, device or code.device, insecure)
-    check_unmoved(folder, wanted)
+    check_unmoved(folder, wanted, another)
     password = configuration.invented_password(code.secret, lambda: device_password(os.urandom(RANDOM_BYTES)))
     wanted = wanted._replace(user=_redeem(wanted, code.secret, password, authority))
-    bound = bind(folder, wanted, password, create=False, authority=authority)
+    bound = bind(folder, wanted, password, create=False, another=another, authority=authority)
     configuration.forget_invented(code.secret)
     return bound
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LARGEST = 16 * 1024 * 1024  # bytes of one message
 _ABSENT = (404, 405, 426, 501)  # what servers say that have no live socket
-_NOT_ALLOWED = (401, 403)
+_NOT_ALLOWED = (401, 403, 409)
 _POLICY = 1008
 
 

@@ -4,39 +4,46 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from client.clock import SystemClock
-from client.config import Config, shown, state_folder
-from client.index import START, Index
-from client.ports import ServerRefused, Stopped, Transport
+from client.belonging import memory, remembers
+from client.config import Bound, Config, shown
+from client.connection import Connection
+from client.ports import Stopped
 from client.words import command
+from sync.model import Json
 
 USAGE = 2
-_OTHER_LOG = ("cursor-expired", "bad-cursor")
 
 
-def check_same_vault(folder: Path, present: Config, wanted: Config, transport: Transport) -> None:
-    """Raises Stopped where the vault is not the one that the folder was synced with, or nobody can tell.
+def check_same_vault(
+    folder: Path, present: Config, wanted: Config, connection: Connection, state: Json, bound: Bound | None
+) -> None:
+    """`state`: what the server says of the vault; `bound`: what was remembered of the one that the folder belongs to.
 
-    A cursor names the log that it is from (docs/protocol.md, section 1), and no server takes one of another.
+    Raises Stopped where it is another one, or nobody can tell.
     """
-    index = Index.open(state_folder(folder), repair=False, clock=SystemClock())
-    cursor, records = index.cursor, bool(index.records)
-    index.close()
-    if cursor == START:
-        if records:  # a first sync that was cut off: of which vault, nothing says
-            raise elsewhere(folder, present, wanted)
+    known = None if bound is None or not bound.here else bound.vault_id
+    if known is not None and state.get("id") is not None:
+        same: bool | None = known == state["id"]
+    else:
+        same = remembers(connection, wanted.vault, *memory(folder))
+    renamed = (present.url, present.vault) != (wanted.url, wanted.vault)
+    if same or (renamed and not has_memory(folder)) or (same is None and not renamed):
         return
-    try:
-        transport.sync(cursor, [], True, 1)
-    except ServerRefused as no:
-        if no.code in _OTHER_LOG:
-            raise elsewhere(folder, present, wanted) from None
-        raise
+    raise elsewhere(folder, present, wanted)
+
+
+def has_memory(folder: Path) -> bool:
+    """Whether the folder was synced, if only in part: until then it may go where its person says."""
+    from client.index import START
+
+    cursor, records = memory(folder)
+    return cursor != START or bool(records)
 
 
 def elsewhere(folder: Path, present: Config, wanted: Config) -> Stopped:
     return Stopped(
         f"{shown(folder)} is connected to {present.vault} on {present.url}, and {wanted.vault} on {wanted.url} is not "
-        f"that vault (as it was); to change to it, run {command('disconnect', folder)} first",
+        "that vault (as it was). If you want the folder's files in that one, for all its members to see, add "
+        f"--another-vault; or run {command('disconnect', folder)} first",
         USAGE,
     )

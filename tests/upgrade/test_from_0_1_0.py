@@ -7,6 +7,7 @@
   on the desktop waits.
 - `thousand-candidates`: the desktop has saved `workspace.json` more than a thousand times since it went into a
   conflict. It named as many hashes at every sync, which the server refused. An edit of `note.md` waits.
+- `no-vault-id`: both in step; nothing says which vault they belong to but its name. A file waits on the desktop.
 """
 
 from __future__ import annotations
@@ -103,3 +104,28 @@ def test_a_folder_that_a_conflict_had_stopped_goes_on_and_the_conflict_can_be_se
     assert [machine.read("workspace.json") for machine in machines] == [outcome] * 3
     assert len(machines[0].files()) == (4 if keep == "both" else 3)
     assert house.conflicts() == []
+
+
+def vault_id(machine: Machine) -> object:
+    config = json.loads((machine.folder / ".gobi" / "config.json").read_text())
+    file = machine.home / ".config" / "gobi" / "passwords" / config["id"]
+    return json.loads(file.read_text()).get("vault_id")
+
+
+def test_a_binding_to_a_name_becomes_one_to_the_vault(left: Callable[[str], Left]) -> None:
+    house = left("no-vault-id")
+    house.desktop.sync()
+    house.laptop.sync()
+    assert in_step(house.laptop, house.desktop)
+    assert vault_id(house.laptop) == vault_id(house.desktop) == house.api("GET", "")["id"]
+
+
+@pytest.mark.parametrize("command", ["sync", "watch", "status", "log"])
+def test_a_binding_to_a_name_does_not_learn_that_of_another_vault(left: Callable[[str], Left], command: str) -> None:
+    house = left("no-vault-id")
+    house.request("DELETE", "?confirm=notes")
+    house.request("PUT", "")
+    run = house.desktop.gobi(command, str(house.desktop.folder), code=78)
+    assert "is not the vault" in run.err
+    assert house.live() == set()
+    assert vault_id(house.desktop) is None
