@@ -140,6 +140,41 @@ def create_app(
     return handlers.create_app(services, options)
 
 
+# What a worker imports, however it is asked; ops.storage adds what the settings name.
+_WORKERS_NEED = (
+    "argon2",
+    "encodings.idna",
+    "gevent.event",
+    "gevent.resolver.thread",
+    "gevent.threadpool",
+    "handlers",
+    "handlers.measures",
+    "prometheus_client.multiprocess",
+    "store.devices",
+    "store.offload",
+    "store.reader",
+    "store.registry",
+    "store.turns",
+    "store.undo",
+    "store.users",
+    "store.vaults",
+    "store.watched",
+)
+
+
+def load_once(settings: Settings) -> None:
+    """For the master, before it forks: workers then share the memory of all code. Nothing is run or opened."""
+    import gc
+    from importlib import import_module
+
+    from ops.storage import backends
+
+    for name in (*_WORKERS_NEED, *backends(settings)):
+        import_module(name)
+    gc.collect()
+    gc.freeze()  # or the first collection in a worker would write to every object, and make the memory its own
+
+
 def get_app() -> Application:
     """What gunicorn calls in each worker: the settings are in the environment; pool and bus are made after the fork."""
     import atexit

@@ -10,6 +10,7 @@ import os
 import ssl
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from ops import listening, logs, tls
@@ -56,6 +57,13 @@ if _settings.tls_cert is not None:
     except SettingsError as error:  # `gobi serve` had a look a moment ago
         sys.stderr.write(f"gobi: {error}\n")
         sys.exit(error.exit_code)
+
+
+def on_starting(_server: Any) -> None:
+    """In the master, before all workers."""
+    # Of one worker nobody shares the memory, and the master would have what it does not need.
+    if _settings.workers > 1:
+        import_module("gobi").load_once(_settings)  # by its name, as in `wsgi_app`: nothing here may know every part
 
 
 def ssl_context(_config: Any, _default_factory: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:

@@ -85,6 +85,15 @@ def prepare_folder(folder: Path) -> None:
         ) from None
 
 
+def backends(settings: Settings) -> list[str]:
+    """The modules of the backends that the settings name."""
+    return [
+        "store.bodies",
+        "store.sqlite" if settings.mongo_uri is None else "store.mongo",
+        "store.bus" if settings.redis_url is None else "store.bus_redis",
+    ]
+
+
 def open_metadata(settings: Settings, offload: Offload = inline, *, prepare: bool = True) -> Metadata:
     """`prepare`: makes or upgrades what the database needs, and looks whether it is in use and not left behind by
     `gobi migrate`; a worker leaves that to whoever started it.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import http.client
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +17,7 @@ import pytest
 from tests.server import PASSWORD, USER, GobiServer, complaints
 from tests.services import Redis, wait_until
 
+ROOT = Path(__file__).resolve().parents[2]
 AT_ONCE_S = 15  # half of what a remembered password is good for where nobody tells
 
 
@@ -160,3 +164,38 @@ def test_an_option_that_redis_has_not_stops_the_start_without_showing_the_passwo
         assert (done.returncode, done.stderr.count("\n")) == (78, 1)
         assert done.stderr.startswith("gobi: GOBI_REDIS_URL")
         assert "hunter2" not in done.stderr
+
+
+_LATER = """
+import os, sys
+from gevent import monkey
+monkey.patch_all()
+import gobi, ops.logs, ops.tls, ops.worker
+from ops.settings import parse
+settings = parse(os.environ)
+gobi.load_once(settings)
+before = set(sys.modules)
+gobi.create_app(settings)
+print(*sorted(set(sys.modules) - before))
+"""
+_ELSEWHERE = {
+    "GOBI_MONGO_URI": "mongodb://127.0.0.1:1/?replicaSet=rs0",
+    "GOBI_REDIS_URL": "redis://127.0.0.1:1/0",
+    "GOBI_WORKERS": "4",
+}
+
+
+@pytest.mark.parametrize("settings", [{}, _ELSEWHERE], ids=["embedded", "elsewhere"])
+def test_what_workers_import_is_imported_once_before_them(tmp_path: Path, settings: dict[str, str]) -> None:
+    """Else each has it for itself."""
+    environment = {"PATH": os.environ["PATH"], "GOBI_DATA_DIR": str(tmp_path), **settings}
+    (tmp_path / "metadata.db").touch()
+    done = subprocess.run([sys.executable, "-c", _LATER], env=environment, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.split()) == (0, []), done.stderr
+
+
+def test_workers_share_the_memory_of_what_was_imported(office: Office) -> None:
+    office.open()
+    for worker in psutil.Process(office.server.pid).children():
+        memory = worker.memory_full_info()
+        assert memory.uss < 0.6 * memory.rss, memory
