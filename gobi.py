@@ -117,6 +117,7 @@ def create_app(
             merging=merging,
             max_file=settings.max_file,
             quota=settings.quota,
+            candidates=settings.candidates,
         ),
         undo=Undo(metadata, bodies, bus, reader, offload=offload),
         turns=Turns(settings.data_dir / "turns"),

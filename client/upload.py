@@ -296,6 +296,7 @@ _REASONS = {
     "disk-full": "the server's disk is full",
     "metadata-full": "the server's database is full",
     "forbidden": "you may only read this vault",
+    "too-many": "too many edits of it wait for a decision; settle its conflicts",
 }
 
 

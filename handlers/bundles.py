@@ -20,9 +20,11 @@ from store.reader import Reader
 from store.registry import Registry
 from store.turns import Turns
 from store.vaults import PushResult, Vaults
-from sync.model import Json
+from sync.model import Conflict, Json
 
 MAX_FILES = 10_000
+# Candidates that an answer tells of in whole conflicts; and one more in each row, which is the row's own.
+MOST_CANDIDATES = 10_000
 RETRY_S = 10
 
 
@@ -51,7 +53,7 @@ class Push:
         )
 
     def _results(self, vault: Vault, results: list[PushResult]) -> list[Json]:
-        kept = [result.conflict for result in results if result.conflict is not None]
+        kept = _once_whole(results)
         conflicts = iter(self._reader.conflict_json(vault, kept) if kept else [])
         rows = []
         for result in results:
@@ -66,6 +68,22 @@ class Push:
                 row["head"] = result.head.to_json()
             rows.append(row)
         return rows
+
+
+def _once_whole(results: list[PushResult]) -> list[Conflict]:
+    """The conflicts of an answer's rows, each with all its candidates in the last of its rows only, and with the row's
+    own elsewhere: so that the answer grows with the request. Where even that is too much, all have their own only."""
+    last = {result.conflict.id: row for row, result in enumerate(results) if result.conflict is not None}
+    room = MOST_CANDIDATES
+    told = []
+    for row, result in enumerate(results):
+        if result.conflict is None:
+            continue
+        whole = last[result.conflict.id] == row and len(result.conflict.candidates) <= room
+        room -= len(result.conflict.candidates) if whole else 0
+        own = result.candidate or result.conflict.candidates[-1]
+        told.append(result.conflict if whole else result.conflict._replace(candidates=(own,)))
+    return told
 
 
 class Wanted(Struct):

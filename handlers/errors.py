@@ -31,6 +31,7 @@ CODES: dict[type[Exception], str] = {
     store.NameTaken: "name-taken",
     store.OtherVault: "other-vault",
     store.LastOwner: "last-owner",
+    store.TooMany: "too-many",
     store.HashMismatch: "hash-mismatch",
     store.LengthMismatch: "length-mismatch",
     store.TooLarge: "too-large",

@@ -13,6 +13,7 @@ STATUS: dict[str, int] = {
     "unauthorized": 401,
     "forbidden": 403,
     "cross-origin": 403,
+    "too-many": 403,
     "not-found": 404,
     "method-not-allowed": 405,
     "name-taken": 409,

@@ -48,6 +48,7 @@ class Settings:
     workers: int = 1
     max_file: int = 2048 * MIB
     quota: int = 0
+    candidates: int = 500
     merges: int = 8
     keep_days: int = 365
     public_url: str | None = None
@@ -329,6 +330,7 @@ _TABLE: list[tuple[str, str, Callable[[str, str], Any]]] = [
     ("GOBI_WORKERS", "workers", _whole(1, 64)),
     ("GOBI_MAX_FILE_MB", "max_file", _whole(1, 1_000_000, MIB)),
     ("GOBI_VAULT_QUOTA_MB", "quota", _whole(0, 100_000_000, MIB)),
+    ("GOBI_CANDIDATES_PER_FILE", "candidates", _whole(1, 10_000)),
     ("GOBI_MERGES_PER_USER", "merges", _whole(1, 1_000)),
     ("GOBI_KEEP_DAYS", "keep_days", _whole(1, 36_500)),
     ("GOBI_PUBLIC_URL", "public_url", address),

@@ -61,12 +61,24 @@ class Committed:
     conflicts: list[Conflict]
 
 
-def commit(tx: Transaction, batches: Sequence[Batch], quota: int = 0) -> Committed:
-    """Judges every write and appends what is to be stored. `quota`: what the vault may hold in bytes; 0 is no limit."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`quota`: what a vault may hold in bytes; 0 is no limit. `candidates`: how many the open conflicts on one path may
+    have together."""
+
+    quota: int = 0
+    candidates: int = candidates.MOST_ON_PATH
+
+
+NO_LIMITS = Limits()
+
+
+def commit(tx: Transaction, batches: Sequence[Batch], limits: Limits = NO_LIMITS) -> Committed:
+    """Judges every write and appends what is to be stored."""
     writes = [write for batch in batches for write in batch.writes]
     new = {digest for batch in batches for digest in batch.new}
     conflicts = any(write.keep for write in writes)
-    group = Group(tx, {write.path for write in writes}, conflicts=conflicts, new=new, quota=quota)
+    group = Group(tx, {write.path for write in writes}, conflicts=conflicts, new=new, limits=limits)
     return group.finish([[group.add(write) for write in batch.writes] for batch in batches])
 
 
@@ -75,8 +87,8 @@ class Group:
     path-taken and the settling of conflicts hold for every kind of write.
 
     `conflicts`: look for the paths' conflicts even where the vault has no open one. `new`: hashes of bodies that the
-    vault did not have before the group. `quota`: how many bytes of bodies it may hold; 0 is no limit. `gone`: paths
-    that are live and to be taken for deleted, for whoever looks only at what would be.
+    vault did not have before the group. `gone`: paths that are live and to be taken for deleted, for whoever looks only
+    at what would be.
     """
 
     def __init__(
@@ -86,7 +98,7 @@ class Group:
         *,
         conflicts: bool,
         new: Collection[str] = (),
-        quota: int = 0,
+        limits: Limits = NO_LIMITS,
         gone: Collection[str] = (),
     ) -> None:
         self._tx = tx
@@ -105,7 +117,8 @@ class Group:
             self._learn(paths)
         self._totals = Totals()
         self._new = frozenset(new)
-        self._room = max(0, quota - tx.vault.stored) if quota else None
+        self._room = max(0, limits.quota - tx.vault.stored) if limits.quota else None
+        self._most_candidates = limits.candidates
         self._referenced: dict[str, int] = {}  # bodies that the group's versions and candidates name, with their sizes
         self._had: set[str] = set()  # bodies that something named before
         self._stamp = tx.vault.clock
@@ -137,6 +150,8 @@ class Group:
         verdict = judge(write, head, blocker is not None)
         if verdict in USES_ROOM and not self._fits(write):
             verdict = Verdict.NO_ROOM
+        if verdict is Verdict.KEEP and self._crowded(write):
+            verdict = Verdict.CROWDED
         before = self._stamp
         if verdict is Verdict.STORE:
             version = self.store(write)
@@ -194,12 +209,13 @@ class Group:
         return below
 
     def settle(self, conflict: Conflict) -> None:
-        """Records what became of a conflict."""
+        """Records what became of a conflict. It is written once, at the end, however often it changes in the group."""
         self._conflicts[conflict.id] = conflict
-        self._tx.save_conflict(conflict)
 
     def finish(self, outcomes: list[list[Outcome]]) -> Committed:
         """Writes everything."""
+        for conflict in self._conflicts.values():
+            self._tx.save_conflict(conflict)
         self._totals.stored = sum(size for digest, size in self._referenced.items() if digest in self._new)
         if self._versions or self._totals.stored:
             self._tx.append(self._versions, self._totals)
@@ -263,6 +279,13 @@ class Group:
             conflict = candidates.add(there, write, self._at or self.now)
         self._remember(conflict)
         return conflict
+
+    def _crowded(self, write: Write) -> bool:
+        on_path = self._on(write.path)
+        known = (one for one in on_path if one.base == write.base)
+        return candidates.crowded(on_path, write, self._most_candidates) and not any(
+            self._is_repeated(one, write) for one in known
+        )
 
     def _is_repeated(self, conflict: Conflict, write: Write) -> bool:
         """Whether the write came before and needs nothing more. A settled conflict answers as long as one of its

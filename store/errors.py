@@ -11,6 +11,7 @@ StoreError
 │   ├── NameTaken       the vault's name is somebody else's, or the user exists
 │   ├── OtherVault      the name is another vault's than the caller means
 │   ├── LastOwner
+│   ├── TooMany         of what there may be: candidates on one path, say
 │   ├── HashMismatch
 │   ├── LengthMismatch
 │   └── TooLarge
@@ -87,6 +88,10 @@ class OtherVault(Refused):
 
 
 class LastOwner(Refused):
+    pass
+
+
+class TooMany(Refused):
     pass
 
 

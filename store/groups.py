@@ -9,19 +9,19 @@ import threading
 from collections import deque
 
 from store.base import Bus, Metadata, Notice
-from store.commit import Batch, Committed, Outcome, commit
+from store.commit import NO_LIMITS, Batch, Committed, Limits, Outcome, commit
 
 # Writes in one transaction. A batch is never split here.
 MOST_WRITES = 1_000
 
 
 class GroupCommit:
-    """Commits, then publishes, in that order. `quota`: what a vault may hold in bytes; 0 is no limit."""
+    """Commits, then publishes, in that order."""
 
-    def __init__(self, metadata: Metadata, bus: Bus, quota: int = 0) -> None:
+    def __init__(self, metadata: Metadata, bus: Bus, limits: Limits = NO_LIMITS) -> None:
         self._metadata = metadata
         self._bus = bus
-        self._quota = quota
+        self._limits = limits
         self._lanes: dict[str, _Lane] = {}
 
     def commit(self, vault_id: str, batch: Batch) -> tuple[list[Outcome], frozenset[str]]:
@@ -49,7 +49,7 @@ class GroupCommit:
         batches = [ticket.batch for ticket in tickets]
         about = {write.path for batch in batches for write in batch.writes}
         try:
-            done = self._metadata.transact(vault_id, lambda tx: commit(tx, batches, self._quota), about)
+            done = self._metadata.transact(vault_id, lambda tx: commit(tx, batches, self._limits), about)
         except BaseException as error:  # noqa: BLE001  # raised again, by every request that waited
             for ticket in tickets:
                 ticket.fail(error)

@@ -15,7 +15,7 @@ from functools import partial
 from store.base import Bodies, Bus, Metadata, Received, Transaction, Vault
 from store.bodies_confirm import confirm
 from store.bodies_verify import damaged
-from store.commit import Batch, Committed, Group, Outcome
+from store.commit import Batch, Committed, Group, Limits, Outcome
 from store.counting import Counting
 from store.errors import (
     BadRequest,
@@ -29,6 +29,7 @@ from store.errors import (
     Purged,
     Stale,
     TooLarge,
+    TooMany,
 )
 from store.groups import MOST_WRITES, GroupCommit, publish
 from store.intake import Intake, Item
@@ -36,8 +37,9 @@ from store.merging import Merging, settle_by_merge
 from store.offload import Offload, inline
 from store.quota import MIB, Quota
 from store.settle import Choice, settle
+from sync.candidates import MOST_ON_PATH
 from sync.judge import Verdict, Write, judge
-from sync.model import Conflict, Version
+from sync.model import Candidate, Conflict, Version
 
 log = logging.getLogger("gobi.vaults")
 
@@ -47,6 +49,7 @@ _REFUSAL = {
     Verdict.GONE: "not-found",
     Verdict.BLOCKED: "path-taken",
     Verdict.NO_ROOM: "quota",
+    Verdict.CROWDED: "too-many",
 }
 # How long a push settles conflicts by merging before its client gets an answer; the others stay open.
 MERGING_S = 10.0
@@ -59,7 +62,7 @@ _STATUS = {Verdict.SAME: "same", Verdict.REPEATED: "deleted", Verdict.KEEP: "con
 class PushResult:
     """What became of one pushed change: the fields of docs/protocol.md, section 6.
 
-    `version`: the one that says so; for what was refused, the one in the way.
+    `version`: the one that says so; for what was refused, the one in the way. `candidate`: what it became.
     """
 
     path: str
@@ -68,6 +71,7 @@ class PushResult:
     conflict: Conflict | None = None
     code: str | None = None
     head: Version | None = None
+    candidate: Candidate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,8 @@ class Pushed:
 
 
 class Vaults:
-    """Every write to a vault. `max_file` and `quota` are bytes; a quota of 0 is none."""
+    """Every write to a vault. `max_file` and `quota` are bytes; a quota of 0 is none. `candidates`: how many the open
+    conflicts on one path may have together."""
 
     def __init__(
         self,
@@ -92,6 +97,7 @@ class Vaults:
         merging: Merging | None = None,
         max_file: int = 2048 * MIB,
         quota: int = 0,
+        candidates: int = MOST_ON_PATH,
     ) -> None:
         self._metadata = metadata
         self._bodies = bodies
@@ -99,7 +105,7 @@ class Vaults:
         self._offload = offload
         self._max_file = max_file
         self._quota = Quota(metadata, bodies, offload, quota)
-        self._groups = GroupCommit(metadata, bus, quota)
+        self._groups = GroupCommit(metadata, bus, Limits(quota, candidates))
         self._merging = merging or Merging(metadata, bodies, offload=offload)
         self._counting = Counting(metadata, bodies, offload)
 
@@ -219,6 +225,8 @@ class Vaults:
             raise Stale(_STALE, outcome.head)
         if outcome.verdict is Verdict.NO_ROOM:
             raise self._quota.exceeded(vault)
+        if outcome.verdict is Verdict.CROWDED:
+            raise TooMany("as many edits of the file wait for a decision as may be: settle its conflicts first")
         if outcome.verdict is Verdict.GONE:
             raise NotFound("the file is deleted already", head=outcome.head)
         if outcome.blocker is not None:
@@ -437,4 +445,11 @@ def _result(item: Item, outcome: Outcome) -> PushResult:
     stored = "stored" if item.write and item.write.kind == "put" else "deleted"
     status = _STATUS.get(outcome.verdict, stored)
     head = outcome.head if outcome.verdict is Verdict.KEEP else None
-    return PushResult(item.path, status, outcome.version, outcome.conflict, head=head)
+    own = _candidate(outcome.conflict, item.write)
+    return PushResult(item.path, status, outcome.version, outcome.conflict, head=head, candidate=own)
+
+
+def _candidate(conflict: Conflict | None, write: Write | None) -> Candidate | None:
+    """What the write is in its conflict."""
+    there = conflict.candidates if conflict is not None and write is not None else ()
+    return next((one for one in reversed(there) if write is not None and one.hash == write.hash), None)

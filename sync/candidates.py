@@ -9,8 +9,11 @@ from sync.model import Candidate, Conflict
 
 # Of one device in one conflict. With one more those before it go into the path's history.
 MOST_OF_DEVICE = 10
-# In one conflict. With one more a second record is opened on the same base.
+# In one conflict. With one more a second record is opened on the same base; a device that has some in the full one
+# supersedes those.
 MOST = 100
+# On one path in open conflicts, unless something else is said. With one more, a device that has none is refused.
+MOST_ON_PATH = 500
 
 
 def holds(conflict: Conflict, write: Write) -> bool:
@@ -31,10 +34,18 @@ def room_in(conflicts: Iterable[Conflict], write: Write) -> Conflict | None:
     return own or next((one for one in there if len(one.candidates) < MOST), None)
 
 
+def crowded(conflicts: Iterable[Conflict], write: Write, most: int) -> bool:
+    """Whether the path's open conflicts have no room for a device that has no candidate there on the write's base."""
+    there = [one for one in conflicts if one.open]
+    own = any(_of_author(one, write) for one in there if one.base == write.base)
+    return not own and sum(len(one.candidates) for one in there) >= most
+
+
 def superseded(conflict: Conflict, write: Write) -> tuple[Candidate, ...]:
     """The candidates that have to make room for the write."""
     own = tuple(one for one in _of_author(conflict, write) if one.hash != write.hash)
-    return own if len(own) >= MOST_OF_DEVICE else ()
+    full = len(own) >= MOST_OF_DEVICE or len(conflict.candidates) >= MOST
+    return own if full else ()
 
 
 def add(conflict: Conflict, write: Write, at: int) -> Conflict:

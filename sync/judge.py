@@ -43,6 +43,7 @@ class Verdict(Enum):
     GONE = auto()  # a delete of what is deleted: refused
     BLOCKED = auto()  # an ancestor or a descendant is live: refused
     NO_ROOM = auto()  # the vault's quota does not hold the body: refused. `judge` knows of no quota
+    CROWDED = auto()  # the path has as many candidates as it may have: refused. `judge` knows of no such limit
 
 
 # Those after which the vault holds the body of the write.

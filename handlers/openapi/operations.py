@@ -115,7 +115,7 @@ OPERATIONS = (
     Operation("PUT", V + "/files/{path}", "putFile", "Store a file",
               {201: STORED, 200: STORED, 202: json(a.KeptCandidate, description="It waits as a conflict's candidate.")},
               [ON_CONFLICT, IF_MATCH, IF_NONE_MATCH, MTIME, EXECUTABLE, HASH, DEVICE], Body((), BYTES), door="write",
-              refusals="path-taken conflict hash-mismatch length-mismatch quota",
+              refusals="too-many path-taken conflict hash-mismatch length-mismatch quota",
               description="Without If-Match it never replaces anything."),
     Operation("DELETE", V + "/files/{path}", "deleteFile", "Delete a file", {200: STORED}, [
                   header("If-Match", IF_MATCH.shape, "The version that is deleted: its stamp, quoted.", required=True),

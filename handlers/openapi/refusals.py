@@ -12,6 +12,7 @@ MEANING = {
     "unauthorized": "no credentials, or wrong ones",
     "forbidden": "the caller's role does not allow it",
     "cross-origin": "a browser on somebody else's page",
+    "too-many": "there are as many of these as there may be",
     "not-found": "there is no such thing, or not for the caller",
     "method-not-allowed": "the address does not have this method",
     "name-taken": "the name is somebody else's",

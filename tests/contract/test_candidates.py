@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from store.base import Transaction
+from store.errors import TooMany
+from store.vaults import Vaults
 from sync.candidates import MOST, MOST_OF_DEVICE
 from sync.model import Action, Candidate, Change, Conflict, Version
 from tests.contract.backends import Backend
 from tests.contract.past import Past
-from tests.store.world import USER, World, sha256
+from tests.store.world import USER, World, change, parcel, sha256
 
 
 @pytest.fixture
@@ -167,6 +171,69 @@ def test_more_devices_than_a_record_takes_have_another_one(world: World) -> None
     assert world.keep("a.md", b"more", base.stamp, device="phone 0").id == first.id
     assert world.keep("a.md", b"more still", base.stamp, device=f"phone {MOST}").id == second.id
     assert world.vault.conflicts == 2
+
+
+def test_a_record_takes_no_more_whoever_sends_again(past: Past) -> None:
+    """A device with some in a full one supersedes them, and nothing is lost."""
+    world = past.world
+    base, _ = disputed(world)
+    for number in range(MOST):
+        world.keep("a.md", edit(number), base.stamp, device=f"phone {number}")
+    for number in range(MOST_OF_DEVICE + 1):
+        conflict = world.keep("a.md", edit(MOST + number), base.stamp, device="phone 0")
+        assert len(conflict.candidates) == MOST
+        assert conflict.candidates[-1].hash == sha256(edit(MOST + number))
+    assert world.vault.conflicts == 1
+    assert {sha256(edit(number)) for number in range(MOST + MOST_OF_DEVICE + 1)} < kept(world)
+    assert world.files() == {"a.md": b"server"}
+    assert world.vault.stored == past.stored()
+
+
+def test_a_path_has_no_more_candidates_than_it_may_and_each_change_is_refused_alone(past: Past) -> None:
+    world = past.world
+    world.vaults = Vaults(world.metadata, world.bodies, world.bus, candidates=3)
+    base, _ = disputed(world)
+    world.new("b.md", b"b")
+    other = world.new("a.md", b"other base", world.log()[1].stamp)
+    for number, on in enumerate((base, base, other)):
+        world.keep("a.md", edit(number), on.stamp - (on is other), device=f"phone {number}")
+    files = [("a.md", edit(3)), ("c.md", b"c"), ("b.md", b"B")]
+    changes = [change(path, body, base.stamp if path == "a.md" else None) for path, body in files]
+    assert world.statuses(parcel(changes, files), keep=True) == ["too-many", "stored", "conflict"]
+    with pytest.raises(TooMany):
+        world.put("a.md", edit(4), base.stamp, keep=True, device="phone 4")
+    again = world.keep("a.md", edit(5), base.stamp, device="phone 0")
+    assert [one.device for one in again.candidates] == ["phone 0", "phone 1", "phone 0"]
+    assert world.keep("a.md", edit(5), base.stamp, device="phone 0") == again, "a repeated request"
+    waiting = {one.device for conflict in world.reader.conflicts(world.vault) for one in conflict.candidates}
+    assert {"phone 3", "phone 4"}.isdisjoint(waiting)
+    assert world.vault.stored == past.stored()
+
+
+def test_a_push_of_a_thousand_edits_of_one_file_writes_its_conflict_once(world: World) -> None:
+    base, _ = disputed(world)
+    saved = list[Conflict]()
+    transact = world.metadata.transact
+
+    def watched(vault_id: str, work: Callable[[Transaction], Any], about: Collection[str] = ()) -> Any:
+        def watching(tx: Transaction) -> Any:
+            save = tx.save_conflict
+
+            def noted(conflict: Conflict) -> None:
+                saved.append(conflict)
+                save(conflict)
+
+            tx.save_conflict = noted  # type: ignore[method-assign]
+            return work(tx)
+
+        return transact(vault_id, watching, about)
+
+    world.metadata.transact = watched  # type: ignore[method-assign]
+    files = [("a.md", edit(number)) for number in range(1_000)]
+    changes = [change(path, body, base.stamp) for path, body in files]
+    assert set(world.statuses(parcel(changes, files), keep=True)) == {"conflict"}
+    assert len(saved) == 1
+    assert [world.conflict(saved[0])] == saved == world.reader.conflicts(world.vault)
 
 
 def test_a_conflict_that_has_a_thousand_candidates_from_before_is_put_in_order_by_the_next(past: Past) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from pathlib import Path
 from typing import Any
 
+import pytest
 from falcon.testing import create_environ
 
+from handlers import bundles
 from handlers.bundles import _Turn
 from tests.handlers.site import VAULT, Person, Site, file, refused, sha256
 from tests.handlers.test_auth import GOOD
+from tests.store.world import parcel
 
 
 def put(path: str, body: bytes, base: int | None = None) -> dict[str, Any]:
@@ -93,6 +97,67 @@ def test_a_losing_change_is_kept_as_a_candidate_if_asked(me: Person) -> None:
     assert result["conflict"] == me.get(f"{VAULT}/conflicts").json["conflicts"][0]
 
 
+def edits(me: Person, base: int, count: int, first: int = 0, **headers: str) -> Any:
+    """A push of so many edits of `a.md` on that base, each of which becomes a candidate."""
+    bodies = [b"%d" % number for number in range(first, first + count)]
+    data = parcel([put("a.md", body, base) for body in bodies], [("a.md", body) for body in bodies])
+    return me.post(f"{VAULT}/push?on_conflict=keep", data, **headers)
+
+
+def disputed(me: Person) -> int:
+    base: int = me.put("a.md", b"old").json["stamp"]
+    me.put("a.md", b"newer", base=base)
+    return base
+
+
+def test_an_answer_grows_with_the_push_and_not_with_its_square(tmp_path: Path) -> None:
+    """Many edits of one file in one conflict that a hundred devices have filled before."""
+    sizes = []
+    for count in (500, 1_500):
+        folder = tmp_path / f"{count}"
+        folder.mkdir()
+        me = Site(folder).me
+        base = disputed(me)
+        for number in range(100):
+            edits(me, base, 1, 10_000 + number, Gobi_Device=f"phone {number}")
+        answer = edits(me, base, count, Gobi_Device="phone 0")
+        assert [row["status"] for row in answer.json["results"]] == ["conflict"] * count
+        sizes.append(len(answer.body))
+    assert sizes[1] < 3 * sizes[0]
+    assert sizes[1] < 1_500 * 2_000
+
+
+def test_a_conflict_is_told_whole_in_the_last_of_its_rows_and_in_others_with_their_own_candidate(me: Person) -> None:
+    rows = edits(me, disputed(me), 5).json["results"]
+    (whole,) = me.get(f"{VAULT}/conflicts").json["conflicts"]
+    assert rows[-1]["conflict"] == whole
+    assert [row["conflict"] for row in rows[:-1]] == [whole | {"candidates": [one]} for one in whole["candidates"][:-1]]
+
+
+def test_conflicts_with_too_many_candidates_for_an_answer_are_told_with_the_rows_own(
+    me: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = disputed(me)
+    edits(me, base, 3, Gobi_Device="phone")
+    monkeypatch.setattr(bundles, "MOST_CANDIDATES", 3)
+    (row,) = edits(me, base, 1, 3, Gobi_Device="tablet").json["results"]
+    assert [(one["n"], one["device"]) for one in row["conflict"]["candidates"]] == [(4, "tablet")]
+    (again,) = edits(me, base, 1, 2, Gobi_Device="phone").json["results"]
+    assert [one["n"] for one in again["conflict"]["candidates"]] == [3], "a repeated request"
+
+
+def test_a_file_that_too_many_devices_changed_takes_no_further_one(tmp_path: Path) -> None:
+    site = Site(tmp_path, candidates=2)
+    base = disputed(site.me)
+    for number in range(2):
+        edits(site.me, base, 1, number, Gobi_Device=f"phone {number}")
+    with site.unchanged(orphans=True):
+        (row,) = edits(site.me, base, 1, 2, Gobi_Device="phone 2").json["results"]
+        assert (row["status"], row["code"]) == ("rejected", "too-many")
+        answer = site.me.put("a.md", b"2", base, query="?on_conflict=keep", Gobi_Device="phone 2")
+        refused(answer, 403, "too-many")
+
+
 def test_a_push_that_is_no_archive_is_bad_request(me: Person) -> None:
     for body in (b"", b"no tar at all", b"\0" * 1024):
         refused(me.post(f"{VAULT}/push", body), 400, "bad-request")
@@ -149,7 +214,7 @@ def files_in(archive: bytes) -> dict[str, bytes]:
 def test_a_user_has_one_archive_at_a_time(site: Site) -> None:
     """Asked of the application itself, so that the first answer can be left unread."""
     site.me.put("a.md", b"text")
-    environ = create_environ(path=f"{VAULT}/archive.tar", headers={"Authorization": GOOD})
+    environ = create_environ(path=f"{VAULT}/archive.tar", host="localhost", headers={"Authorization": GOOD})
     first: Any = site.application(environ, lambda *_: None)
     answer = site.me.get(f"{VAULT}/archive.tar")
     refused(answer, 429, "slow-down")
