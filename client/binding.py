@@ -14,6 +14,7 @@ from client.identity import original
 from client.nesting import vault_above, vault_below
 from client.owner import check_owner
 from client.ports import ServerRefused, Stopped
+from client.state import check_state
 from client.words import command
 from sync.model import Json
 from sync.paths import is_device, is_name
@@ -60,6 +61,7 @@ def _as_before(folder: Path, wanted: Config) -> Config:
     if os.path.lexists(folder) and not folder.is_dir():
         raise Stopped(f"{shown(folder)} is not a folder", USAGE)
     check_owner(folder, configuration.state_folder(folder))
+    check_state(folder)
     present = _present(folder)
     if present is None:
         _check_nesting(folder)
@@ -197,7 +199,8 @@ def release(folder: Path) -> Path | None:
 
     state = configuration.state_folder(folder)
     check_owner(folder, state)
-    if state.is_symlink() or not state.is_dir():
+    check_state(folder)
+    if not state.is_dir():
         configuration.load(folder)  # says what is wrong
     with locked(state):
         present = _present(folder)

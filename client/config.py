@@ -17,6 +17,7 @@ from urllib.parse import quote, urlsplit
 
 from client.owner import check_owner
 from client.ports import Stopped
+from client.state import check_state, read_own
 from sync.addresses import is_host, is_loopback
 from sync.model import Json
 from sync.paths import is_device, is_name
@@ -104,13 +105,17 @@ def normalise_url(text: str, insecure: bool = False) -> str:
 
 
 def load(folder: Path) -> Config:
-    """The folder's own word on where it belongs. Raises Stopped, also for root in another user's folder."""
+    """The folder's own word on where it belongs.
+
+    Raises Stopped, also for root in another user's folder, and for a `.gobi` that is not this user's own.
+    """
     if not folder.is_dir():
         raise Stopped(f"{shown(folder)} is not a folder; is its disk mounted? Nothing was changed anywhere", CONFIG)
     check_owner(folder, state_folder(folder))
+    check_state(folder)
     path = state_folder(folder) / "config.json"
     try:
-        config = _parse(path.read_bytes())
+        config = _parse(read_own(path))
     except FileNotFoundError:
         raise Stopped(
             f"{shown(folder)} is not connected; run gobi connect (if it was, is its disk mounted?)", CONFIG
@@ -138,6 +143,7 @@ def save(
         _write(_password_file(config.id), secret)
         _keep_authority(config.id, authority)
         state_folder(folder).mkdir(mode=0o700, exist_ok=True)
+        check_state(folder)  # once more: whoever may write to `folder` may have been faster
         _write(state_folder(folder) / "config.json", config._asdict())
     except OSError as error:
         raise Stopped(f"cannot write {shown(Path(error.filename or folder))}: {error.strerror}", CONFIG) from None
@@ -337,7 +343,7 @@ def _write_text(path: Path, text: str) -> None:
     """All or nothing, and readable by the owner alone."""
     temporary = path.with_name(f"{path.name}.{os.urandom(4).hex()}")
     try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -12,6 +12,7 @@ from client.clock import SystemClock
 from client.index import Index
 from client.ports import Clock, Progress, Stopped, Transport
 from client.queue import FileQueue
+from client.state import STATE, read_own, write_own
 
 if TYPE_CHECKING:
     from client.http import HttpTransport
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from client.verify import Verified
     from client.watch import Watch
 
-STATE = ".gobi"
+LAST_SYNC = "last-sync"
 
 
 class Folder:
@@ -141,20 +142,16 @@ class Folder:
         with self._index() as index, Disk(self.root, clock=self._clock) as disk:
             found = status(disk, index, self._queue(), self._clock)
         try:
-            found.last_sync = int(self._last_sync.read_text())
+            found.last_sync = int(read_own(self.state / LAST_SYNC))
         except (OSError, ValueError):
             pass  # never synced, or the power went while it was written: it is information only
         return found
 
     def _note_sync(self) -> None:
         try:
-            self._last_sync.write_text(f"{self._clock.time_ns() // 1000}\n")
+            write_own(self.state, LAST_SYNC, f"{self._clock.time_ns() // 1000}\n")
         except OSError:
             pass  # it is information only, and the sync is done
-
-    @property
-    def _last_sync(self) -> Path:
-        return self.state / "last-sync"
 
     def _queue(self) -> FileQueue:
         return FileQueue(self.state)

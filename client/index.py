@@ -160,6 +160,8 @@ class Index:
         Raises Stopped.
         """
         path = state / NAME
+        if any(one.is_symlink() for one in _files_of(path)):  # SQLite would follow it
+            raise Stopped(f"{path}, or a file beside it, is a symbolic link, and gobi makes none; remove it", 78)
         try:
             return cls(path)
         except (sqlite3.Error, UnicodeDecodeError, ValueError, TypeError) as error:
@@ -317,4 +319,4 @@ def _set_aside(path: Path, clock: Clock) -> None:
 
 
 def _files_of(path: Path) -> Iterable[Path]:
-    return (path, path.with_name(f"{path.name}-journal"))
+    return (path, *(path.with_name(f"{path.name}-{end}") for end in ("journal", "wal", "shm")))

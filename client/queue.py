@@ -18,8 +18,10 @@ from typing import NamedTuple, Protocol
 
 from client.index import bounded
 from client.ports import StateTrouble, Stopped
+from client.state import read_own
 
 DELETE = "delete"
+NAME, _NEW = "queue.jsonl", "queue.new"
 
 
 class Operation(NamedTuple):
@@ -79,7 +81,7 @@ class FileQueue:
 
     def __init__(self, state: Path) -> None:
         self._state = state
-        self._file = state / "queue.jsonl"
+        self._file = state / NAME
         self._loaded = 0  # bytes of the file that `load` saw or `replace` wrote
 
     def load(self) -> tuple[list[Operation], int]:
@@ -100,7 +102,8 @@ class FileQueue:
         with self._held() as folder:
             present = self._read()
             cut = b"\n" if present and not present.endswith(b"\n") else b""  # by a power failure
-            descriptor = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(NAME, flags, 0o600, dir_fd=folder)
             try:
                 _write_all(descriptor, cut + _encoded(operations))
                 os.fsync(descriptor)
@@ -119,18 +122,18 @@ class FileQueue:
             data = _encoded(operations)
             appended = present[self._loaded :]
             if data + appended != present:
-                new = self._state / "queue.new"
-                with open(new, "wb") as file:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+                with open(os.open(_NEW, flags, 0o600, dir_fd=folder), "wb") as file:
                     file.write(data + appended)
                     file.flush()
                     os.fsync(file.fileno())
-                new.replace(self._file)
+                os.rename(_NEW, NAME, src_dir_fd=folder, dst_dir_fd=folder)
                 os.fsync(folder)
             self._loaded = len(data)
 
     def _read(self) -> bytes:
         try:
-            return self._file.read_bytes()
+            return read_own(self._file)
         except FileNotFoundError:
             return b""
 
@@ -138,7 +141,7 @@ class FileQueue:
     def _held(self) -> Iterator[int]:
         """Keeps other processes off the file, but not for the length of a sync."""
         try:
-            folder = os.open(self._state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            folder = os.open(self._state, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 fcntl.flock(folder, fcntl.LOCK_EX)
                 yield folder

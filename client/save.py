@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from client.config import shown
 from client.executable import give
-from client.folder import STATE
 from client.moves import move_new
 from client.ports import ServerAway, Stopped
+from client.state import STATE
 from sync.model import Version
 
 if TYPE_CHECKING:
