@@ -107,7 +107,14 @@ def create_app(
         users=Users(metadata, bus, offload=hashing or offload, clock=clock),
         devices=Devices(metadata, bus),
         invitations=Invitations(metadata),
-        registry=Registry(metadata, bodies, bus, offload=offload),
+        registry=Registry(
+            metadata,
+            bodies,
+            bus,
+            offload=offload,
+            creators=settings.vault_creators,
+            most_vaults=settings.most_vaults,
+        ),
         reader=reader,
         vaults=Vaults(
             metadata,

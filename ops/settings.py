@@ -48,6 +48,8 @@ class Settings:
     workers: int = 1
     max_file: int = 2048 * MIB
     quota: int = 0
+    vault_creators: tuple[str, ...] | None = None
+    most_vaults: int = 100
     candidates: int = 500
     merges: int = 8
     keep_days: int = 365
@@ -294,6 +296,17 @@ def _may_be_redis(url: str) -> bool:
     return url.startswith(("redis://", "rediss://")) and bool(parts.hostname) and database is not None
 
 
+def _creators(name: str, value: str) -> tuple[str, ...] | None:
+    from sync.paths import is_name
+
+    if value in ("all", "nobody"):
+        return None if value == "all" else ()
+    names = tuple(one.strip() for one in value.split(","))
+    if not all(map(is_name, names)):
+        raise SettingsError(f"{name} is {value!r}: use all, nobody, or users' names with commas between: anna,ben")
+    return names
+
+
 def _networks(name: str, value: str) -> tuple[IPv4Network | IPv6Network, ...]:
     from ipaddress import ip_network
 
@@ -330,6 +343,8 @@ _TABLE: list[tuple[str, str, Callable[[str, str], Any]]] = [
     ("GOBI_WORKERS", "workers", _whole(1, 64)),
     ("GOBI_MAX_FILE_MB", "max_file", _whole(1, 1_000_000, MIB)),
     ("GOBI_VAULT_QUOTA_MB", "quota", _whole(0, 100_000_000, MIB)),
+    ("GOBI_VAULT_CREATORS", "vault_creators", _creators),
+    ("GOBI_VAULTS_PER_USER", "most_vaults", _whole(0, 1_000_000)),
     ("GOBI_CANDIDATES_PER_FILE", "candidates", _whole(1, 10_000)),
     ("GOBI_MERGES_PER_USER", "merges", _whole(1, 1_000)),
     ("GOBI_KEEP_DAYS", "keep_days", _whole(1, 36_500)),

@@ -225,8 +225,11 @@ class Metadata(Protocol):
 
     # -- vaults
 
-    def create_vault(self, name: str, owner: str) -> Vault:
-        """Raises NameTaken where the name is in use, NotFound where the user is unknown."""
+    def create_vault(self, name: str, owner: str, most: int = 0) -> Vault:
+        """Raises NameTaken where the name is in use, NotFound where the user is unknown.
+
+        TooMany where the user owns `most` vaults or more already; 0 is no limit.
+        """
 
     def vault(self, name: str) -> Vault | None: ...
 
@@ -236,8 +239,8 @@ class Metadata(Protocol):
     def vaults(self, member: str | None = None) -> list[Vault]:
         """By name; those of one member, or all."""
 
-    def set_member(self, vault_id: str, user: str, role: Role) -> None:
-        """Raises NotFound (vault or user), LastOwner. May be repeated."""
+    def set_member(self, vault_id: str, user: str, role: Role, most: int = 0) -> None:
+        """Raises NotFound (vault or user), LastOwner; TooMany as `create_vault`, for a new owner. May be repeated."""
 
     def remove_member(self, vault_id: str, user: str) -> None:
         """Raises NotFound, LastOwner."""

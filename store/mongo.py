@@ -44,7 +44,7 @@ from store.mongo_schema import Mongo, upgrade
 from store.mongo_transaction import MongoTransaction
 from store.moving import Moving, check_writable
 from store.reach import loses_its_end
-from store.refusals import check_keeps_an_owner, no_member, no_user, no_vault, vault_exists
+from store.refusals import check_keeps_an_owner, check_owns_fewer, no_member, no_user, no_vault, vault_exists
 from sync.model import Conflict, Version
 from sync.plan import Facts
 
@@ -167,13 +167,14 @@ class MongoMetadata:
 
     # -- vaults
 
-    def create_vault(self, name: str, owner: str) -> Vault:
+    def create_vault(self, name: str, owner: str, most: int = 0) -> Vault:
         vault = Vault(f"{secrets.randbits(62):016x}", name, secrets.token_hex(6), 0, 0, {owner: "owner"})
 
         def create(session: ClientSession) -> None:
             self._require_user(owner, session)
             if self._db["vaults"].find_one({"name": name}, {"_id": 1}, session=session) is not None:
                 raise vault_exists(name)
+            check_owns_fewer(owner, self._owned(owner, session) if most else 0, most)
             try:
                 self._db["vaults"].insert_one(vault_document(vault), session=session)
             except DuplicateKeyError:
@@ -207,12 +208,14 @@ class MongoMetadata:
         with translated():
             return [vault_of(one) for one in self._db["vaults"].find(condition).sort("name", 1)]
 
-    def set_member(self, vault_id: str, user: str, role: Role) -> None:
+    def set_member(self, vault_id: str, user: str, role: Role, most: int = 0) -> None:
         def change(session: ClientSession) -> None:
             vault = self._require_vault(vault_id, session)
             self._require_user(user, session)
             if role != "owner":
                 check_keeps_an_owner(vault, user)
+            elif most and vault.members.get(user) != "owner":
+                check_owns_fewer(user, self._owned(user, session), most)
             self._set_members(vault, {**vault.members, user: role}, session)
 
         self._in_transaction(change)
@@ -378,6 +381,11 @@ class MongoMetadata:
         touched = self._db["users"].update_one({"_id": name}, {"$inc": {"revision": 1}}, session=session)
         if touched.matched_count == 0:
             raise no_user(name)
+
+    def _owned(self, user: str, session: ClientSession) -> int:
+        """How many vaults they are an owner of. The user has to be held (`_require_user`) for that to stay true."""
+        owned = {"members": {"$elemMatch": {"user": user, "role": "owner"}}, "name": {"$exists": True}}
+        return self._db["vaults"].count_documents(owned, session=session)
 
     def _set_members(self, vault: Vault, members: dict[str, Role], session: ClientSession) -> None:
         change = {"$set": {"members": members_document(members)}, "$inc": {"revision": 1}}

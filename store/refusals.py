@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from store.base import Vault
-from store.errors import LastOwner, NameTaken, NotFound
+from store.errors import LastOwner, NameTaken, NotFound, TooMany
 
 
 def no_user(name: str) -> NotFound:
@@ -28,6 +28,15 @@ def user_exists(name: str) -> NameTaken:
 
 def vault_exists(name: str) -> NameTaken:
     return NameTaken(f"the name {name} is taken: choose another one")
+
+
+def check_owns_fewer(user: str, owned: int, most: int) -> None:
+    """Raises TooMany where one more vault of theirs would be more than `most`; 0 is no limit."""
+    if most and owned >= most:
+        raise TooMany(
+            f"{user} owns {owned} vaults, and may own {most}: remove one, or ask whoever runs the server "
+            "(GOBI_VAULTS_PER_USER)"
+        )
 
 
 def check_keeps_an_owner(vault: Vault, without: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Self
 
@@ -27,12 +28,24 @@ class VaultName(str):
 
 
 class Registry:
-    """The door to every vault: nothing else decides who may enter."""
+    """The door to every vault: nothing else decides who may enter.
+
+    `creators`: who may make vaults, None for everybody. `most_vaults`: how many one person may own; 0 is no limit.
+    """
 
     def __init__(
-        self, metadata: Metadata, bodies: Bodies, bus: Bus | None = None, *, offload: Offload = inline
+        self,
+        metadata: Metadata,
+        bodies: Bodies,
+        bus: Bus | None = None,
+        *,
+        offload: Offload = inline,
+        creators: Collection[str] | None = None,
+        most_vaults: int = 0,
     ) -> None:
         self._metadata = metadata
+        self._creators = creators
+        self._most_vaults = most_vaults
         self._bodies = bodies
         self._bus = bus or LocalBus()
         self._offload = offload
@@ -45,17 +58,27 @@ class Registry:
         return self._metadata.vaults()
 
     def create(self, user: str, name: str) -> tuple[Vault, bool]:
-        """The vault, and whether it was made now. Raises NameTaken where it is somebody else's, BadRequest."""
+        """The vault, and whether it was made now. Raises NameTaken where it is somebody else's, BadRequest; Forbidden
+        for one who may make none, TooMany for one who owns as many as may be."""
         if isinstance(name, VaultName):
             return self.enter(user, name), False  # one that is known is not made anew
         _check_name(name)
+        if self._creators is not None and user not in self._creators:
+            return self._only_known(user, name), False
         try:
-            return self._metadata.create_vault(name, user), True
+            return self._metadata.create_vault(name, user, self._most_vaults), True
         except NameTaken:
             there = self._metadata.vault(name)
             if there is None or user not in there.members:
                 raise
             return there, False
+
+    def _only_known(self, user: str, name: str) -> Vault:
+        """For one who may make none: the same refusal whether the name is in use or not. Raises Forbidden."""
+        there = self._metadata.vault(name)
+        if there is None or user not in there.members:
+            raise Forbidden("you may not make vaults here: ask whoever runs the server (GOBI_VAULT_CREATORS)")
+        return there
 
     def enter(self, user: str, name: str, need: Role = "read") -> Vault:
         """The vault, for a member. Raises NotFound (the same where it exists but not for the user), Forbidden.
@@ -70,10 +93,10 @@ class Registry:
         return _admit(vault, user, need, name), head
 
     def set_member(self, vault: Vault, user: str, role: str) -> None:
-        """Raises BadRequest, NotFound, LastOwner."""
+        """Raises BadRequest, NotFound, LastOwner; TooMany for a new owner who owns as many vaults as may be."""
         if role not in RANK:
             raise BadRequest("the role has to be read, write or owner")
-        self._metadata.set_member(vault.id, user, role)
+        self._metadata.set_member(vault.id, user, role, self._most_vaults)
         self._bus.publish(PeopleChanged())
 
     def remove_member(self, vault: Vault, user: str) -> None:

@@ -27,7 +27,7 @@ from store.errors import DiskFull, StoreError, Unavailable
 from store.facts import Purged
 from store.moving import Moving, check_writable
 from store.offload import Offload, inline
-from store.refusals import check_keeps_an_owner, no_member, no_vault, vault_exists
+from store.refusals import check_keeps_an_owner, check_owns_fewer, no_member, no_vault, vault_exists
 from store.sqlite_aging import SqliteAging
 from store.sqlite_damage import Damage, damaged, examine, is_damage
 from store.sqlite_folders import folder
@@ -228,13 +228,14 @@ class SqliteMetadata:
 
     # -- vaults
 
-    def create_vault(self, name: str, owner: str) -> Vault:
+    def create_vault(self, name: str, owner: str, most: int = 0) -> Vault:
         def create(db: sqlite3.Connection) -> Vault:
             people.require(db, owner)
             key = secrets.randbits(62)
             row = (key, name, secrets.token_hex(6))
             if db.execute("INSERT OR IGNORE INTO vaults (key, name, epoch) VALUES (?, ?, ?)", row).rowcount == 0:
                 raise vault_exists(name)
+            check_owns_fewer(owner, _owned(db, owner), most)
             db.execute("INSERT INTO members VALUES (?, ?, 'owner')", (key, owner))
             return _vaults(db, key=key)[0]
 
@@ -256,12 +257,14 @@ class SqliteMetadata:
     def vaults(self, member: str | None = None) -> list[Vault]:
         return self._read(lambda db: _vaults(db, member=member))
 
-    def set_member(self, vault_id: str, user: str, role: Role) -> None:
+    def set_member(self, vault_id: str, user: str, role: Role, most: int = 0) -> None:
         def change(db: sqlite3.Connection) -> None:
             vault = _require_vault(db, vault_id)
             people.require(db, user)
             if role != "owner":
                 check_keeps_an_owner(vault, user)
+            elif vault.members.get(user) != "owner":
+                check_owns_fewer(user, _owned(db, user), most)
             db.execute("INSERT OR REPLACE INTO members VALUES (?, ?, ?)", (int(vault_id, 16), user, role))
 
         self._write(change)
@@ -403,6 +406,13 @@ def _vaults(
         counted = Vault(f"{number:016x}", title, epoch, clock, purge_mark, members, *counters)
         vaults.append(replace(counted, auto_merge=bool(auto_merge), lapses=as_lapses(json.loads(lapses))))
     return vaults
+
+
+def _owned(db: sqlite3.Connection, user: str) -> int:
+    """How many vaults they are an owner of."""
+    rows = db.execute("SELECT count(*) FROM members WHERE user = ? AND role = 'owner'", (user,))
+    count: int = rows.fetchone()[0]
+    return count
 
 
 def _require_vault(db: sqlite3.Connection, vault_id: str) -> Vault:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from store.base import Metadata, Query, Totals, User, Vault
-from store.errors import LastOwner, NameTaken, NotFound
+from store.errors import LastOwner, NameTaken, NotFound, TooMany
 from sync.model import Candidate, Conflict
 from tests.contract.backends import Backend
 from tests.contract.log import append, hash_of
@@ -314,3 +314,51 @@ def test_a_vault_remembers_between_which_stamps_it_lost_what_was_committed(metad
     assert later.stamp > there.lapses[-1][1]
     assert metadata.facts(vault.id, [Query("d", 5)])["d"].lapses == there.lapses
     assert metadata.renew_epoch(f"{7:016x}"), "nothing happens for a vault that is not there"
+
+
+# -- how many
+
+
+def test_one_person_owns_no_more_vaults_than_may_be(metadata: Metadata) -> None:
+    for number in range(3):
+        metadata.create_vault(f"v{number}", "me", 3)
+    with pytest.raises(TooMany):
+        metadata.create_vault("v3", "me", 3)
+    assert metadata.vault("v3") is None
+    with pytest.raises(NameTaken):
+        metadata.create_vault("v2", "me", 3)
+    assert metadata.create_vault("v3", "you", 3).members == {"you": "owner"}
+    assert metadata.create_vault("v4", "me").members == {"me": "owner"}, "without a limit there is none"
+
+
+def test_a_vault_that_is_given_away_counts_for_its_new_owner(metadata: Metadata) -> None:
+    """Else whoever makes vaults, gives them away and leaves could make any number."""
+    vaults = [metadata.create_vault(f"v{number}", "me", 2) for number in range(2)]
+    theirs = metadata.create_vault("theirs", "you", 2)
+    metadata.set_member(vaults[0].id, "you", "owner", 2)
+    metadata.set_member(vaults[0].id, "you", "owner", 2)
+    metadata.set_member(vaults[1].id, "you", "write", 2)
+    with pytest.raises(TooMany):
+        metadata.set_member(vaults[1].id, "you", "owner", 2)
+    metadata.remove_vault(theirs.id)
+    metadata.set_member(vaults[1].id, "you", "owner", 2)
+    metadata.remove_member(vaults[1].id, "me")
+    assert metadata.create_vault("next", "me", 2).members == {"me": "owner"}
+
+
+def test_vaults_that_are_made_at_once_are_counted_all_the_same(backend: Backend, metadata: Metadata) -> None:
+    made, refused = list[str](), list[str]()
+
+    def make(number: int) -> None:
+        try:
+            made.append(backend.open().create_vault(f"v{number}", "me", 3).name)
+        except TooMany:
+            refused.append(f"v{number}")
+
+    threads = [threading.Thread(target=make, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(made), len(refused)) == (3, 5)
+    assert len(metadata.vaults("me")) == 3

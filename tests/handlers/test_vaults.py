@@ -117,3 +117,31 @@ def test_a_vault_that_is_not_for_the_caller_does_not_exist_whichever_is_meant(si
 def test_a_vault_that_is_meant_by_its_id_is_not_made_anew(site: Site) -> None:
     with site.unchanged():
         refused(site.me.ask("PUT", "/v1/vaults/photos", Gobi_Vault="0" * 16), 404, "not-found")
+
+
+# -- who may make vaults, and how many
+
+
+def test_three_hundred_vaults_are_more_than_one_person_makes(site: Site) -> None:
+    you = site.person("you")
+    answers = [you.ask("PUT", f"/v1/vaults/v{number}") for number in range(300)]
+    assert [answer.status_int for answer in answers] == [201] * 100 + [403] * 200
+    refused(answers[-1], 403, "too-many")
+    assert you.ask("PUT", "/v1/vaults/v0").status_int == 200
+    assert len(you.get("/v1/vaults").json["vaults"]) == 100
+    site.me.ask("PUT", f"{VAULT}/members/you", {"role": "write"})
+    refused(site.me.ask("PUT", f"{VAULT}/members/you", {"role": "owner"}), 403, "too-many")
+    assert you.ask("DELETE", "/v1/vaults/v0?confirm=v0").status_int == 204
+    assert you.ask("PUT", "/v1/vaults/v300").status_int == 201
+
+
+def test_who_may_make_no_vaults_enters_those_that_there_are(tmp_path: Path) -> None:
+    """And is not told by the refusal which names are in use."""
+    site = Site(tmp_path, vault_creators=("me",))
+    you = site.person("you")
+    texts = [refused(you.ask("PUT", f"/v1/vaults/{name}"), 403, "forbidden")["detail"] for name in ("notes", "new")]
+    assert texts[0] == texts[1]
+    assert site.metadata.vault("new") is None
+    site.me.ask("PUT", f"{VAULT}/members/you", {"role": "read"})
+    assert you.ask("PUT", VAULT).status_int == 200
+    assert site.me.ask("PUT", "/v1/vaults/new").status_int == 201

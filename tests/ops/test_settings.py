@@ -30,6 +30,11 @@ def test_nothing_has_to_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (settings.listen, settings.max_file, settings.quota) == ("127.0.0.1:8787", 2048 * MIB, 0)
 
 
+@pytest.mark.parametrize(("value", "creators"), [("all", None), ("nobody", ()), ("anna", ("anna",))])
+def test_who_may_make_vaults_is_everybody_nobody_or_some(value: str, creators: tuple[str, ...] | None) -> None:
+    assert read(GOBI_VAULT_CREATORS=value).vault_creators == creators
+
+
 def test_each_variable_is_read(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("s3cret\n")
@@ -40,6 +45,8 @@ def test_each_variable_is_read(tmp_path: Path) -> None:
         GOBI_MAX_FILE_MB="5",
         GOBI_VAULT_QUOTA_MB="7",
         GOBI_KEEP_DAYS="30",
+        GOBI_VAULT_CREATORS="anna, ben",
+        GOBI_VAULTS_PER_USER="5",
         GOBI_CANDIDATES_PER_FILE="4",
         GOBI_MERGES_PER_USER="3",
         GOBI_PUBLIC_URL="https://Notes.example:443/",
@@ -58,6 +65,8 @@ def test_each_variable_is_read(tmp_path: Path) -> None:
         max_file=5 * MIB,
         quota=7 * MIB,
         keep_days=30,
+        vault_creators=("anna", "ben"),
+        most_vaults=5,
         candidates=4,
         merges=3,
         public_url="https://notes.example",
@@ -93,6 +102,9 @@ def test_each_variable_is_read(tmp_path: Path) -> None:
         ("GOBI_MAX_FILE_MB", "0"),
         ("GOBI_MAX_FILE_MB", "1.5"),
         ("GOBI_VAULT_QUOTA_MB", "-1"),
+        ("GOBI_VAULT_CREATORS", "anna,Ben"),
+        ("GOBI_VAULT_CREATORS", ","),
+        ("GOBI_VAULTS_PER_USER", "-1"),
         ("GOBI_CANDIDATES_PER_FILE", "0"),
         ("GOBI_MERGES_PER_USER", "0"),
         ("GOBI_KEEP_DAYS", "²"),
