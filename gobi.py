@@ -79,6 +79,7 @@ def create_app(
     """
     import handlers
     from handlers.measures import Measures
+    from handlers.strangers import Bounds
     from ops.storage import open_bodies, open_bus, open_metadata
     from store.devices import Devices, Invitations
     from store.merge_queue import MergeQueue
@@ -143,6 +144,7 @@ def create_app(
         ping_s=settings.ping_s,
         metrics_token=settings.metrics_token,
         certificate_expires=certificate_expires,
+        strangers=Bounds(settings.stranger_s, settings.strangers, settings.strangers_per_network),
         clock=clock,
     )
     return handlers.create_app(services, options)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import falcon
@@ -38,6 +38,7 @@ from handlers.openapi.address import OpenApi
 from handlers.origin import Network, own_path
 from handlers.passwords import Passwords
 from handlers.session import Session, Sessions
+from handlers.strangers import Bounds, Strangers
 from handlers.throttle import Throttle
 from handlers.wire import Application, Wire
 from store.base import Bodies, Bus, Metadata
@@ -94,6 +95,7 @@ class Options:
     ping_s: float = 30
     metrics_token: str | None = None
     certificate_expires: float | None = None
+    strangers: Bounds = field(default_factory=Bounds)
     clock: Callable[[], float] = time.monotonic
 
 
@@ -177,4 +179,5 @@ def create_app(services: Services, options: Options) -> Application:
     add(v1 + "/conflicts/{id}/resolve",     conflicts.Resolve(s.registry, s.vaults, s.offload))
     add(v1 + "/live",                       Live(s.registry, s.reader, s.metadata, pool))
     # fmt: on
-    return Wire(Below(app, path) if path else app, options.stall_s, pool, s.measures)
+    strangers = Strangers(options.strangers, options.trusted_proxies, options.clock)
+    return Wire(Below(app, path) if path else app, options.stall_s, pool, strangers, s.measures)

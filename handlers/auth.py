@@ -17,6 +17,7 @@ from handlers.origin import Network, client_address, is_foreign
 from handlers.passwords import Passwords, SlowDown
 from handlers.problems import Problem
 from handlers.session import COOKIE, Sessions
+from handlers.strangers import CONNECTION, Connection
 from store import log_context
 from store.registry import VaultName
 from store.users import Identity, Users
@@ -70,6 +71,8 @@ class Gate:
         if address in OPEN or address.startswith(page.PREFIX):
             return
         who = self._authenticate(req)
+        connection: Connection = req.env[CONNECTION]
+        connection.sign_in()
         named = _device(req)
         device = who.device or named or who.user
         log_context.add(user=who.user, device=device)

@@ -16,6 +16,7 @@ import msgspec
 from gunicorn.http.errors import NoMoreData, ParseException
 
 from handlers.problems import Problem
+from handlers.strangers import CONNECTION, Connection
 from store.offload import Offload
 
 T = TypeVar("T")
@@ -36,6 +37,7 @@ class RequestBody:
         self._input = environ["wsgi.input"]
         self._socket: socket.socket | None = environ.get("gunicorn.socket")
         self._stall_s = stall_s
+        self._connection: Connection | None = environ.get(CONNECTION)
         chunked = "HTTP_TRANSFER_ENCODING" in environ
         self.length: int | None = None if chunked else int(environ.get("CONTENT_LENGTH") or 0)
         self.encoding: str = environ.get("HTTP_CONTENT_ENCODING", "").strip()
@@ -77,6 +79,8 @@ class RequestBody:
 
     def _read(self) -> bytes:
         size = PIECE if self.length is None else min(PIECE, self.length - self.received)
+        if self._connection is not None:
+            self._connection.wait()  # who has not signed in has a deadline, whatever comes meanwhile
         try:
             with _timeout(self._socket, self._stall_s):
                 piece: bytes = self._input.read(size)
@@ -84,6 +88,9 @@ class RequestBody:
             raise Problem("bad-request", "the body's chunks are broken: send it again") from None
         except (NoMoreData, OSError):
             raise Disconnected from None
+        finally:
+            if self._connection is not None:
+                self._connection.work()
         return piece
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network
+from typing import Any
 
 import falcon
 
@@ -16,14 +17,18 @@ FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP", "
 
 
 def client_address(req: falcon.Request, trusted: Sequence[Network]) -> str:
+    return client_address_of(req.env, trusted)
+
+
+def client_address_of(environ: dict[str, Any], trusted: Sequence[Network]) -> str:
     """The address that a request came from; behind trusted proxies, the one they name.
 
     X-Forwarded-For is read from its end, where the nearest proxy wrote; what stands before the first address that is
     not trusted may be anybody's invention. A peer on a Unix socket has no address, and can only be a proxy.
     """
-    address: str = req.env.get("REMOTE_ADDR", "")
+    address: str = environ.get("REMOTE_ADDR", "")
     ip = parse_address(address)
-    hops = [hop for hop in (req.get_header("X-Forwarded-For") or "").split(",") if hop.strip()]
+    hops = [hop for hop in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
     while hops and (ip is None or is_among(ip, trusted)):
         hop = parse_address(hops.pop())
         if hop is None:

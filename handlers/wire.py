@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 from handlers.bodies import RequestBody
 from handlers.exchange import Environ, Exchange
 from handlers.measures import Measures
+from handlers.strangers import CONNECTION, Bounds, Strangers
 
 LINGER_S = 2.0
 LINGER_BYTES = 32 << 20
@@ -42,13 +43,23 @@ class Sockets(Protocol):
 class Wire:
     """The outermost layer of the application. `stall_s`: how long a client may stand still in a request."""
 
-    def __init__(self, app: Application, stall_s: float, sockets: Sockets, measures: Measures | None = None) -> None:
+    def __init__(
+        self,
+        app: Application,
+        stall_s: float,
+        sockets: Sockets,
+        strangers: Strangers | None = None,
+        measures: Measures | None = None,
+    ) -> None:
+        self.strangers = strangers or Strangers(Bounds())
         self._app = app
         self._measures = measures or Measures()
         self._stall_s = stall_s
         self._sockets = sockets
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        connection = environ[CONNECTION] = self.strangers.of(environ)
+        connection.ask(environ)
         body = environ["gobi.body"] = RequestBody(environ, self._stall_s)
         exchange = self._measures.request(environ)
         sock = environ.get("gunicorn.socket")
@@ -59,6 +70,7 @@ class Wire:
         def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> object:
             nonlocal closing
             exchange.status = status[:3]
+            connection.answer()
             polite = status < "4" and body.length is not None and body.length <= SMALL
             if sock is not None and not body.finished and not polite:
                 closing = True
@@ -69,6 +81,7 @@ class Wire:
             exchange.end(body.received)
             if sock is not None:
                 linger(sock) if closing else sock.settimeout(None)
+            connection.rest()
 
         try:
             return _Answer(self._app(environ, start), exchange, after)
@@ -79,6 +92,7 @@ class Wire:
     def look(self) -> None:
         """To be called every second."""
         self._measures.look()
+        self.strangers.look()
 
     def stop(self) -> None:
         """The server is going to stop. Requests go on to their end; sockets are told. Waits for nothing."""

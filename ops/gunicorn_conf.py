@@ -27,8 +27,9 @@ wsgi_app = "gobi:get_app()"
 bind = _settings.listen
 workers = _settings.workers
 worker_class = "ops.worker.Worker"
-worker_connections = 1_000
-# Also the deadline for a request's head, however slowly it comes.
+# A thousand for those who have signed in, or whose passwords are checked, whatever strangers do (handlers/strangers.py)
+worker_connections = 1_000 + _settings.strangers
+# Also the deadline for the head of another request of somebody who has signed in, however slowly it comes.
 keepalive = 30
 graceful_timeout = 10
 timeout = 30

@@ -60,6 +60,9 @@ class Settings:
     sweep_s: int = 30
     ping_s: int = 30
     stall_s: int = 30
+    stranger_s: int = 10
+    strangers: int = 600
+    strangers_per_network: int = 100
     log_level: str = "info"
     log_format: str = "logfmt"
 
@@ -355,6 +358,9 @@ _TABLE: list[tuple[str, str, Callable[[str, str], Any]]] = [
     ("GOBI_SWEEP_S", "sweep_s", _whole(1, 3_600)),
     ("GOBI_PING_S", "ping_s", _whole(1, 3_600)),
     ("GOBI_STALL_S", "stall_s", _whole(1, 3_600)),
+    ("GOBI_STRANGER_S", "stranger_s", _whole(1, 300)),
+    ("GOBI_STRANGERS", "strangers", _whole(10, 10_000)),
+    ("GOBI_STRANGERS_PER_NETWORK", "strangers_per_network", _whole(1, 10_000)),
     ("GOBI_LOG_LEVEL", "log_level", _one_of("debug", "info", "warning", "error")),
     ("GOBI_LOG_FORMAT", "log_format", _one_of("logfmt", "json")),
 ]

@@ -36,6 +36,13 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         self._new: set[Any] = set()  # greenlets of connections that have asked nothing yet
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        connection = self.wsgi.strangers.arrive(client, addr)
+        try:
+            self._handle(listener, client, addr)
+        finally:
+            connection.leave()
+
+    def _handle(self, listener: Any, client: Any, addr: Any) -> None:
         if isinstance(client, ssl.SSLSocket):
             try:
                 with gevent.Timeout(HANDSHAKE_S, TimeoutError):

@@ -523,6 +523,16 @@ def test_who_speaks_no_tls_disturbs_nobody(tls_place: Place) -> None:
     assert "Traceback" not in tls_place.server.log
 
 
+def test_silent_connections_are_closed_over_https(tls_place: Place) -> None:
+    tls_place.server.restart(GOBI_STRANGER_S="1", GOBI_STRANGERS="10")
+    crowd = [Line(socket.create_connection(tls_place.server.address)) for _ in range(30)]
+    for line in crowd:
+        assert line.ended()
+        line.close()
+    assert tls_place.ask("GET", "/healthz").status == 200
+    assert "Traceback" not in tls_place.server.log
+
+
 # -- stopping
 
 
