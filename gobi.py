@@ -87,6 +87,7 @@ def create_app(
     from store.offload import inline
     from store.reader import Reader
     from store.registry import Registry
+    from store.sessions import Sessions
     from store.turns import Turns
     from store.undo import Undo
     from store.users import Users
@@ -107,6 +108,7 @@ def create_app(
         offload=offload,
         users=Users(metadata, bus, offload=hashing or offload, clock=clock),
         devices=Devices(metadata, bus),
+        sessions=Sessions(metadata, bus),
         invitations=Invitations(metadata),
         registry=Registry(
             metadata,

@@ -26,6 +26,7 @@ from handlers import (
     page,
     vaults,
 )
+from handlers import session as browser
 from handlers.auth import Gate
 from handlers.below import Below
 from handlers.download import Download
@@ -37,7 +38,6 @@ from handlers.metrics import Metrics, Routes
 from handlers.openapi.address import OpenApi
 from handlers.origin import Network, own_path
 from handlers.passwords import Passwords
-from handlers.session import Session, Sessions
 from handlers.strangers import Bounds, Strangers
 from handlers.throttle import Throttle
 from handlers.wire import Application, Wire
@@ -48,6 +48,7 @@ from store.merging import Merging
 from store.offload import Offload
 from store.reader import Reader
 from store.registry import Registry
+from store.sessions import Sessions
 from store.turns import Turns
 from store.undo import Undo
 from store.users import Users
@@ -64,6 +65,7 @@ class Services:
     offload: Offload
     users: Users
     devices: Devices
+    sessions: Sessions
     invitations: Invitations
     registry: Registry
     reader: Reader
@@ -101,12 +103,13 @@ class Options:
 
 def create_app(services: Services, options: Options) -> Application:
     s = services
-    sessions = Sessions(s.metadata)
+    cookies = browser.Cookies(options.public_url)
     download = Download(s.reader, s.offload)
     throttle = Throttle(options.clock, workers=options.workers)
     gate = Gate(
         s.users,
-        sessions,
+        s.sessions,
+        cookies,
         Passwords(s.users, throttle),
         hosts=Hosts(options.allowed_hosts, public_url=options.public_url, trusted_proxies=options.trusted_proxies),
         public_url=options.public_url,
@@ -151,7 +154,9 @@ def create_app(services: Services, options: Options) -> Application:
     add("/readyz",                          health.Ready(s.metadata, s.bodies, s.bus, s.offload))
     add("/metrics",                         metrics)
     add("/openapi.json",                    OpenApi(s.offload, path or "/"))
-    add("/v1/session",                      Session(sessions, path))
+    add("/v1/session",                      browser.Session(s.sessions, cookies))
+    add("/v1/sessions",                     browser.List(s.sessions))
+    add("/v1/sessions/{session}",           browser.One(s.sessions))
     add("/v1/devices",                      devices.Devices(s.devices))
     add("/v1/devices/{device:path}",        devices.Device(s.devices))
     add(invitations.REDEEM,                 redeem)

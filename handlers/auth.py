@@ -16,10 +16,11 @@ from handlers.hosts import Hosts
 from handlers.origin import Network, client_address, is_foreign
 from handlers.passwords import Passwords, SlowDown
 from handlers.problems import Problem
-from handlers.session import COOKIE, Sessions
+from handlers.session import Cookies, transport_security
 from handlers.strangers import CONNECTION, Connection
 from store import log_context
 from store.registry import VaultName
+from store.sessions import Sessions
 from store.users import Identity, Users
 from sync.paths import is_device
 
@@ -40,6 +41,7 @@ class Gate:
         self,
         users: Users,
         sessions: Sessions,
+        cookies: Cookies,
         passwords: Passwords,
         *,
         hosts: Hosts,
@@ -49,6 +51,8 @@ class Gate:
         self._hosts = hosts
         self._users = users
         self._sessions = sessions
+        self._cookies = cookies
+        self._transport_security = transport_security(public_url)
         self._passwords = passwords
         self._public_url = public_url
         self._trusted = trusted_proxies
@@ -89,13 +93,15 @@ class Gate:
     def process_response(self, req: falcon.Request, resp: falcon.Response, _resource: object, _succeeded: bool) -> None:
         resp.set_header("X-Request-ID", request_id(req.env))
         resp.set_header("X-Content-Type-Options", "nosniff")
+        if self._transport_security:
+            resp.set_header("Strict-Transport-Security", self._transport_security)
         if resp.get_header("Cache-Control") is None:
             resp.set_header("Cache-Control", "private, no-cache")
 
     def _authenticate(self, req: falcon.Request) -> Identity:
         header = req.get_header("Authorization")
         if header is None:
-            for cookie in req.get_cookie_values(COOKIE) or []:
+            for cookie in self._cookies.get(req):
                 who = self._sessions.identity(cookie)
                 if who is not None:
                     return who

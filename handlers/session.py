@@ -1,103 +1,134 @@
-"""Sessions for browsers: a signed cookie instead of the password. The server keeps nothing.
-
-The signature covers the stored hash of the password that the session began with, the user's or a device's own, so that
-changing or revoking it, or the user's removal, ends the session at once. Signing out takes the cookie from the browser.
-"""
+"""Sessions for browsers: a cookie instead of the password (store/sessions.py)."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import time
-from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import falcon
 
 from handlers import caller, replies
-from store.base import Metadata
+from handlers.origin import own_path
+from handlers.problems import Problem
+from store.base import Session as Kept
+from store.sessions import Sessions
 from store.users import Identity
 from sync.model import Json
 
 COOKIE = "gobi_session"
-LIFETIME_S = 14 * 24 * 3600
+# A browser that has several of one name has been given some by somebody else: more are not looked at.
+MOST_COOKIES = 3
+YEAR_S = 365 * 24 * 3600
 
 
-class Sessions:
-    """Makes and checks cookies. `clock` gives seconds since 1970."""
+class Cookies:
+    """What a session's cookie is called, and how it is set.
 
-    def __init__(self, metadata: Metadata, clock: Callable[[], float] = time.time) -> None:
-        self._metadata = metadata
-        self._clock = clock
-        self._secret: bytes | None = None
+    Where the public address is https, or the request came so, it never travels without, and its name says so to
+    browsers, which then take it from no other host and from nothing unencrypted (RFC 6265bis, section 4.1.3).
+    """
 
-    def issue(self, who: Identity) -> str:
-        expires = int(self._clock()) + LIFETIME_S
-        cookie = f"{who.user}:{expires}:{self._sign(who, expires)}"
-        return cookie if who.device is None else f"{cookie}:{_encoded(who.device.encode())}"
+    def __init__(self, public_url: str | None = None) -> None:
+        self._encrypted = (public_url or "").startswith("https://")
+        self._path = f"{own_path(public_url)}/"
 
-    def identity(self, cookie: str) -> Identity | None:
-        """Whose cookie it is, or None for one that is forged, expired or revoked."""
-        name, expires, signature, device = [*cookie.split(":", 3), "", "", "", ""][:4]
-        if not (expires.isascii() and expires.isdigit()) or len(expires) > 12 or int(expires) <= self._clock():
-            return None
-        if cookie.count(":") != 2 and not device:
-            return None
-        who = self._now(name, device)
-        if who is None or not hmac.compare_digest(self._sign(who, int(expires)).encode(), signature.encode()):
-            return None
-        return who
+    def get(self, req: falcon.Request) -> list[str]:
+        return (req.get_cookie_values(self._name(req)) or [])[:MOST_COOKIES]
 
-    def _now(self, name: str, encoded_device: str) -> Identity | None:
-        """Who that is, by what the database has now."""
-        user = self._metadata.user(name)
-        if user is None:
-            return None
-        named = (one.name for one in user.devices if _encoded(one.name.encode()) == encoded_device)
-        device = next(named, None) if encoded_device else None
-        stored = user.stored(device) if device is not None or not encoded_device else None
-        return None if stored is None else Identity(name, device, stored)
-
-    def _sign(self, who: Identity, expires: int) -> str:
-        if self._secret is None:
-            self._secret = self._metadata.secret()
-        # No two passwords of a user are stored as the same, so this says which device, too.
-        text = f"session\0{who.user}\0{expires}\0{who.stored}"
-        return _encoded(hmac.digest(self._secret, text.encode(), hashlib.sha256))
-
-
-def _encoded(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-class Session:
-    """/v1/session. `below`: the path below which browsers see the server."""
-
-    def __init__(self, sessions: Sessions, below: str = "") -> None:
-        self._sessions = sessions
-        self._path = f"{below}/"
-
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        replies.send(resp, _row(caller.of(req).identity))
-
-    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        who = caller.of(req).identity
+    def set(self, req: falcon.Request, resp: falcon.Response, value: str, seconds: int) -> None:
+        """For so long. In the past takes it away, as it was set: browsers refuse `__Host-…` without Secure."""
         resp.set_cookie(
-            COOKIE,
-            self._sessions.issue(who),
-            max_age=LIFETIME_S,
+            self._name(req),
+            value,
+            expires=datetime.now(UTC) + timedelta(seconds=seconds),
+            max_age=seconds if seconds > 0 else None,
             path=self._path,
-            secure=req.scheme == "https",
+            secure=self._is_secure(req),
             http_only=True,
             same_site="Strict",
         )
-        replies.send(resp, _row(who))
 
-    def on_delete(self, _req: falcon.Request, resp: falcon.Response) -> None:
-        resp.unset_cookie(COOKIE, path=self._path, same_site="Strict")
+    def unset(self, req: falcon.Request, resp: falcon.Response) -> None:
+        self.set(req, resp, "", -YEAR_S)
+
+    def _name(self, req: falcon.Request) -> str:
+        if not self._is_secure(req):
+            return COOKIE
+        return f"__Host-{COOKIE}" if self._path == "/" else f"__Secure-{COOKIE}"
+
+    def _is_secure(self, req: falcon.Request) -> bool:
+        return self._encrypted or req.scheme == "https"
+
+
+def transport_security(public_url: str | None) -> str | None:
+    """The value of `Strict-Transport-Security` (RFC 6797), where there is to be one.
+
+    It is about every port of that host, so only where the public address is https at its usual port.
+    """
+    scheme, _, rest = (public_url or "").partition("://")
+    host = rest.partition("/")[0]
+    return f"max-age={YEAR_S}" if scheme == "https" and ":" not in host.rpartition("]")[2] else None
+
+
+class Session:
+    """/v1/session."""
+
+    def __init__(self, sessions: Sessions, cookies: Cookies) -> None:
+        self._sessions = sessions
+        self._cookies = cookies
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        replies.send(resp, _signed_in(caller.of(req).identity))
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        who = caller.of(req).identity
+        if who.session is None:  # a session does not make another one, which would have a later end
+            cookie, session = self._sessions.begin(who, req.user_agent or "")
+            self._cookies.set(req, resp, cookie, (session.expires - session.began) // 1_000_000)
+        replies.send(resp, _signed_in(who))
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
+        who = caller.of(req).identity
+        if who.session is not None:
+            self._sessions.end(who.user, who.session)
+        self._cookies.unset(req, resp)
         resp.status = falcon.HTTP_204
 
 
-def _row(who: Identity) -> Json:
+class List:
+    """/v1/sessions"""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        who = caller.of(req).identity
+        rows = [_row(one, current=one.id == who.session) for one in self._sessions.of(who.user)]
+        replies.send(resp, {"sessions": rows})
+
+
+class One:
+    """/v1/sessions/{session}"""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, session: str) -> None:
+        who = caller.of(req)
+        if who.identity.device is not None and not self._is_own(who.identity, session):
+            raise Problem("forbidden", "a device's own password is not good for this: use the user's")
+        self._sessions.end(who.user, session)
+        resp.status = falcon.HTTP_204
+
+    def _is_own(self, who: Identity, session: str) -> bool:
+        """Whether it began with the same device's password."""
+        return any(one.id == session and one.device == who.device for one in self._sessions.of(who.user))
+
+
+def _signed_in(who: Identity) -> Json:
     """With the device where it was its own password that opened the session."""
     return {"user": who.user} | ({} if who.device is None else {"device": who.device})
+
+
+def _row(one: Kept, *, current: bool) -> Json:
+    row: Json = {"id": one.id, "began": one.began, "expires": one.expires, "agent": one.agent, "current": current}
+    return row if one.device is None else row | {"device": one.device}

@@ -37,11 +37,16 @@ def write(metadata: Metadata, writer: Writer) -> None:
     writer.end()
 
 
+def _without_sessions(metadata: Metadata) -> list[User]:
+    """They are not kept, and somebody who signs in changes nothing that is."""
+    return [replace(user, sessions=()) for user in metadata.users()]
+
+
 def _people_and_vaults(metadata: Metadata) -> tuple[list[User], list[Vault]]:
     """Members are people: who was removed in between, and is added again one day, is not let in by a restored list."""
-    users, vaults = metadata.users(), metadata.vaults()
+    users, vaults = _without_sessions(metadata), metadata.vaults()
     for _ in range(_TRIES):
-        again = metadata.users()
+        again = _without_sessions(metadata)
         if users == again:
             break
         users, vaults = again, metadata.vaults()

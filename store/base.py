@@ -66,18 +66,36 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """A browser that is signed in. `id` is no secret; `device`: whose own password it was, None for the user's; `began`
+    and `expires` in µs by the database's clock; `agent`: what the browser calls itself."""
+
+    id: str
+    device: str | None
+    began: int
+    expires: int
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
 class User:
-    """A person. `password` is the argon2 hash; None for one who cannot sign in. Devices are by name."""
+    """A person. `password` is the argon2 hash; None for one who cannot sign in. Devices are by name, sessions in the
+    order in which they began; those that are over may still be among them."""
 
     name: str
     password: str | None
     devices: tuple[Device, ...] = ()
+    sessions: tuple[Session, ...] = ()
 
     def stored(self, device: str | None) -> str | None:
         """What is kept of a password: of that device's own, or of the user's where `device` is None."""
         if device is None:
             return self.password
         return next((one.hash for one in self.devices if one.name == device), None)
+
+    def session(self, session_id: str, now: int) -> Session | None:
+        """The session, unless it has ended. `now` in µs since 1970."""
+        return next((one for one in self.sessions if one.id == session_id and now < one.expires), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +206,8 @@ class Metadata(Protocol):
         """`password` is a hash. Raises NameTaken."""
 
     def set_password(self, name: str, password: str, *, revoke_devices: bool = False) -> None:
-        """`revoke_devices`: takes all devices and open invitations, too. Raises NotFound."""
+        """Ends the sessions that began with the old one. `revoke_devices`: takes all devices with their sessions, and
+        open invitations, too. Raises NotFound."""
 
     def remove_user(self, name: str) -> None:
         """Also takes the user out of every vault, and all devices and invitations.
@@ -198,6 +217,7 @@ class Metadata(Protocol):
 
     def rename_user(self, name: str, new: str) -> None:
         """The password, devices, open invitations and memberships stay; versions keep the name they were written under.
+        Sessions end.
 
         Raises NotFound, NameTaken.
         """
@@ -211,6 +231,13 @@ class Metadata(Protocol):
         """Raises NotFound, NameTaken, and Forbidden over people.MOST_DEVICES."""
 
     def remove_device(self, user: str, device: str) -> None:
+        """And its sessions. Raises NotFound."""
+
+    def add_session(self, user: str, session_id: str, device: str | None, agent: str, valid_s: int) -> Session:
+        """Takes away those that are over, and the oldest over people.MOST_SESSIONS. Raises NotFound, also where the
+        device is not the user's."""
+
+    def remove_session(self, user: str, session_id: str) -> None:
         """Raises NotFound."""
 
     def add_invitation(self, hash: str, user: str, vault_id: str, valid_s: int) -> Invitation:
@@ -434,11 +461,16 @@ class PeopleChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionsChanged:
+    """Somebody's session was ended: its live sockets have to be, too."""
+
+
+@dataclass(frozen=True, slots=True)
 class Gap:
     """Messages may have been lost before this one: read again whatever they would have told."""
 
 
-Message = Notice | PeopleChanged | Gap
+Message = Notice | PeopleChanged | SessionsChanged | Gap
 
 
 class Bus(Protocol):

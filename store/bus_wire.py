@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import msgspec
 
-from store.base import Gap, Message, Notice, PeopleChanged
+from store.base import Gap, Message, Notice, PeopleChanged, SessionsChanged
 
 VERSION = 1
 # A notice above either goes without its changes: every process parses it, and only some have a reader for the vault.
@@ -42,6 +42,8 @@ def encode(sender: str, message: Message) -> bytes:
             return _encode_notice(sender, message)
         case PeopleChanged():
             return _wrap(sender, "people")
+        case SessionsChanged():
+            return _wrap(sender, "sessions")
         case Gap():
             return _wrap(sender, "gap")
 
@@ -74,6 +76,8 @@ def _wrap(sender: str, kind: str, notice: Notice | None = None) -> bytes:
 def _open(envelope: _Envelope) -> Message:
     if envelope.gobi == VERSION and envelope.kind == "people":
         return PeopleChanged()
+    if envelope.gobi == VERSION and envelope.kind == "sessions":  # to a gobi that does not know it, a gap
+        return SessionsChanged()
     if envelope.gobi == VERSION and envelope.kind == "notice":
         try:
             return _notices.decode(envelope.notice)

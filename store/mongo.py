@@ -24,7 +24,7 @@ from store import mongo_log as log
 from store import mongo_people as people
 from store import mongo_transaction as transaction
 from store.aging import Aging
-from store.base import Invitation, Query, Role, Transaction, User, Vault
+from store.base import Invitation, Query, Role, Session, Transaction, User, Vault
 from store.errors import Misconfigured, Unavailable
 from store.mongo_aging import MongoAging
 from store.mongo_documents import (
@@ -158,6 +158,13 @@ class MongoMetadata:
 
     def remove_device(self, user: str, device: str) -> None:
         self._in_transaction(lambda session: people.remove_device(self._db, user, device, session))
+
+    def add_session(self, user: str, session_id: str, device: str | None, agent: str, valid_s: int) -> Session:
+        made = Session(session_id, device, 0, valid_s * 1_000_000, agent)
+        return self._in_transaction(lambda session: people.add_session(self._db, user, made, self._now, session))
+
+    def remove_session(self, user: str, session_id: str) -> None:
+        self._in_transaction(lambda session: people.remove_session(self._db, user, session_id, session))
 
     def add_invitation(self, hash: str, user: str, vault_id: str, valid_s: int) -> Invitation:
         return self._in_transaction(partial(people.invite, self._db, hash, user, vault_id, valid_s, self._now))

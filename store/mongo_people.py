@@ -1,19 +1,31 @@
-"""People, their devices and invitations in MongoDB. A user's devices are in the user's document, which whoever signs in
-has read anyway. What changes any of them happens in a transaction that begins with `take_turn`, one at a time."""
+"""People, their devices, sessions and invitations in MongoDB. A user's devices and sessions are in the user's document,
+which whoever comes in has read anyway. What changes any of them happens in a transaction that begins with `take_turn`,
+one at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 
 from bson import Int64
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from store import mongo_transaction as transaction
-from store.base import Device, Invitation, User
+from store.base import Device, Invitation, Session, User
 from store.mongo_documents import Document, key_of, vault_of
 from store.mongo_schema import Mongo
-from store.people import check_may_invite, is_open, no_invitation, with_device, without_device
+from store.people import (
+    check_may_invite,
+    is_open,
+    no_invitation,
+    sessions_not_of,
+    sessions_of_devices,
+    with_device,
+    with_session,
+    without_device,
+    without_session,
+)
 from store.refusals import check_keeps_an_owner, no_user, not_in_vault, user_exists
 
 Now = Callable[[int], int]
@@ -36,7 +48,9 @@ def add(db: Mongo, name: str, password: str, session: ClientSession) -> None:
 
 
 def set_password(db: Mongo, name: str, password: str, session: ClientSession, *, revoke_devices: bool) -> None:
-    change: Document = {"password": password} | ({"devices": []} if revoke_devices else {})
+    left = () if revoke_devices else sessions_of_devices(_require(db, name, session))
+    change: Document = {"password": password, "sessions": _sessions(left)}
+    change |= {"devices": []} if revoke_devices else {}
     if db["users"].update_one({"_id": name}, {"$set": change}, session=session).matched_count == 0:
         raise no_user(name)
     if revoke_devices:
@@ -58,7 +72,7 @@ def rename(db: Mongo, name: str, new: str, session: ClientSession) -> None:
         raise no_user(name)
     if user(db, new, session) is not None:
         raise user_exists(new)
-    db["users"].insert_one(document | {"_id": new}, session=session)
+    db["users"].insert_one(document | {"_id": new, "sessions": []}, session=session)
     db["users"].delete_one({"_id": name}, session=session)
     change: Document = {"$set": {"members.$.user": new}, "$inc": {"revision": 1}}
     db["vaults"].update_many({"members.user": name}, change, session=session)
@@ -74,7 +88,24 @@ def add_device(db: Mongo, name: str, device: str, hash: str, now: Now, session: 
 
 
 def remove_device(db: Mongo, name: str, device: str, session: ClientSession) -> None:
-    _set_devices(db, name, without_device(_require(db, name, session), device), session)
+    owner = _require(db, name, session)
+    _set_devices(db, name, without_device(owner, device), session)
+    _set_sessions(db, name, sessions_not_of(owner, device), session)
+
+
+# -- sessions
+
+
+def add_session(db: Mongo, name: str, made: Session, now: Now, session: ClientSession) -> Session:
+    """`made.expires`: how long it is good, in µs; `made.began` is not looked at."""
+    owner, moment = _require(db, name, session), _now(db, now, session)
+    dated = replace(made, began=moment, expires=moment + made.expires)
+    _set_sessions(db, name, with_session(owner, dated), session)
+    return dated
+
+
+def remove_session(db: Mongo, name: str, session_id: str, session: ClientSession) -> None:
+    _set_sessions(db, name, without_session(_require(db, name, session), session_id), session)
 
 
 # -- invitations
@@ -118,13 +149,22 @@ def invitations(db: Mongo) -> list[Invitation]:
 
 
 def user_document(one: User) -> Document:
-    return {"_id": one.name, "password": one.password, "devices": _devices(one.devices)}
+    return {
+        "_id": one.name,
+        "password": one.password,
+        "devices": _devices(one.devices),
+        "sessions": _sessions(one.sessions),
+    }
 
 
 def user_of(document: Document) -> User:
     rows = document.get("devices", ())  # none in a user whom an older gobi made
     devices = tuple(Device(one["name"], one["hash"], int(one["added"])) for one in rows)
-    return User(document["_id"], document["password"], devices)
+    there = document.get("sessions", ())  # likewise
+    began = tuple(
+        Session(one["id"], one["device"], int(one["began"]), int(one["expires"]), one["agent"]) for one in there
+    )
+    return User(document["_id"], document["password"], devices, began)
 
 
 def invitation_document(one: Invitation) -> Document:
@@ -144,6 +184,14 @@ def invitation_of(document: Document) -> Invitation:
 
 def _devices(devices: Sequence[Device]) -> list[Document]:
     return [{"name": one.name, "hash": one.hash, "added": Int64(one.added)} for one in devices]
+
+
+def _sessions(left: Sequence[Session]) -> list[Document]:
+    return [asdict(one) | {"began": Int64(one.began), "expires": Int64(one.expires)} for one in left]
+
+
+def _set_sessions(db: Mongo, name: str, left: Sequence[Session], session: ClientSession) -> None:
+    db["users"].update_one({"_id": name}, {"$set": {"sessions": _sessions(left)}}, session=session)
 
 
 def _set_devices(db: Mongo, name: str, devices: Sequence[Device], session: ClientSession) -> None:

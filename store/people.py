@@ -1,4 +1,4 @@
-"""Devices and invitations: what every backend keeps of their secrets, and refuses about them, in the same words.
+"""Devices, sessions and invitations: what every backend keeps of them, and refuses about them, in the same words.
 
 Both secrets are random, 160 bits each. argon2 is slow so that passwords which people think of cannot be tried one after
 another by whoever has stolen the database; nobody gets anywhere near trying 2¹⁶⁰. So one round of SHA-256 is enough for
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 
-from store.base import Device, Invitation, User
+from store.base import Device, Invitation, Session, User
 from store.errors import Forbidden, NameTaken, NotFound
 
 MOST_DEVICES = 100
 # Of one user, at one time.
 MOST_INVITATIONS = 100
+# Of one user: more are most likely a script's that does not sign out, and the oldest make room.
+MOST_SESSIONS = 50
 
 
 def device_hash(password: str) -> str:
@@ -45,6 +47,31 @@ def without_device(user: User, name: str) -> tuple[Device, ...]:
     if len(left) == len(user.devices):
         raise NotFound(f"{user.name} has no device {name!r}: see `gobi user token list {user.name}`")
     return left
+
+
+def with_session(user: User, session: Session) -> tuple[Session, ...]:
+    """The user's sessions and this one, without those that are over when it begins. Raises NotFound."""
+    if user.stored(session.device) is None:
+        raise NotFound(f"{user.name} has no device {session.device!r} any more")
+    left = [one for one in user.sessions if session.began < one.expires]
+    return (*left[max(0, len(left) + 1 - MOST_SESSIONS) :], session)
+
+
+def without_session(user: User, session_id: str) -> tuple[Session, ...]:
+    """Raises NotFound."""
+    left = tuple(one for one in user.sessions if one.id != session_id)
+    if len(left) == len(user.sessions):
+        raise NotFound("there is no such session (any more): see GET /v1/sessions for those that there are")
+    return left
+
+
+def sessions_of_devices(user: User) -> tuple[Session, ...]:
+    """Those that did not begin with the user's own password."""
+    return tuple(one for one in user.sessions if one.device is not None)
+
+
+def sessions_not_of(user: User, device: str) -> tuple[Session, ...]:
+    return tuple(one for one in user.sessions if one.device != device)
 
 
 def check_may_invite(user: str, open_ones: int) -> None:

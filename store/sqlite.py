@@ -22,7 +22,7 @@ from urllib.parse import quote
 from store import sqlite_log as log
 from store import sqlite_people as people
 from store.aging import Aging
-from store.base import Device, Invitation, Query, Role, Transaction, User, Vault, as_lapses
+from store.base import Device, Invitation, Query, Role, Session, Transaction, User, Vault, as_lapses
 from store.errors import DiskFull, StoreError, Unavailable
 from store.facts import Purged
 from store.moving import Moving, check_writable
@@ -219,6 +219,16 @@ class SqliteMetadata:
 
     def remove_device(self, user: str, device: str) -> None:
         self._write(lambda db: people.remove_device(db, user, device))
+
+    def add_session(self, user: str, session_id: str, device: str | None, agent: str, valid_s: int) -> Session:
+        def add(db: sqlite3.Connection) -> Session:
+            now = self._now()
+            return people.add_session(db, user, Session(session_id, device, now, now + valid_s * 1_000_000, agent))
+
+        return self._write(add)
+
+    def remove_session(self, user: str, session_id: str) -> None:
+        self._write(lambda db: people.remove_session(db, user, session_id))
 
     def add_invitation(self, hash: str, user: str, vault_id: str, valid_s: int) -> Invitation:
         return self._write(lambda db: people.invite(db, hash, user, vault_id, self._now(), valid_s))

@@ -1,5 +1,5 @@
-"""People, their devices and invitations in the embedded database. A user's devices are a JSON list in the user's row,
-which whoever signs in has read anyway."""
+"""People, their devices, sessions and invitations in the embedded database. A user's devices and sessions are JSON
+lists in the user's row, which whoever comes in has read anyway."""
 
 from __future__ import annotations
 
@@ -7,11 +7,21 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from store.base import Device, Invitation, User
-from store.people import check_may_invite, is_open, no_invitation, with_device, without_device
+from store.base import Device, Invitation, Session, User
+from store.people import (
+    check_may_invite,
+    is_open,
+    no_invitation,
+    sessions_not_of,
+    sessions_of_devices,
+    with_device,
+    with_session,
+    without_device,
+    without_session,
+)
 from store.refusals import no_user, not_in_vault, user_exists
 
-_USER = "SELECT name, password, devices FROM users"
+_USER = "SELECT name, password, devices, sessions FROM users"
 _INVITATION = "SELECT hash, user, vault, expires, password FROM invitations"
 
 
@@ -23,6 +33,7 @@ def add(db: sqlite3.Connection, name: str, password: str) -> None:
 def set_password(db: sqlite3.Connection, name: str, password: str, *, revoke_devices: bool) -> None:
     if db.execute("UPDATE users SET password = ? WHERE name = ?", (password, name)).rowcount == 0:
         raise no_user(name)
+    _set_sessions(db, name, () if revoke_devices else sessions_of_devices(require(db, name)))
     if revoke_devices:
         _set_devices(db, name, ())
         db.execute("DELETE FROM invitations WHERE user = ?", (name,))
@@ -39,7 +50,7 @@ def rename(db: sqlite3.Connection, name: str, new: str) -> None:
     require(db, name)
     if user(db, new) is not None:
         raise user_exists(new)
-    db.execute("UPDATE users SET name = ? WHERE name = ?", (new, name))
+    db.execute("UPDATE users SET name = ?, sessions = '[]' WHERE name = ?", (new, name))
     for table in ("members", "invitations"):
         db.execute(f"UPDATE {table} SET user = ? WHERE user = ?", (new, name))
 
@@ -62,8 +73,8 @@ def require(db: sqlite3.Connection, name: str) -> User:
 
 
 def insert(db: sqlite3.Connection, people: Iterable[User]) -> None:
-    rows = [(one.name, one.password, _devices_text(one.devices)) for one in people]
-    db.executemany("INSERT INTO users (name, password, devices) VALUES (?, ?, ?)", rows)
+    rows = [(one.name, one.password, _devices_text(one.devices), _sessions_text(one.sessions)) for one in people]
+    db.executemany("INSERT INTO users (name, password, devices, sessions) VALUES (?, ?, ?, ?)", rows)
 
 
 # -- devices
@@ -74,7 +85,21 @@ def add_device(db: sqlite3.Connection, name: str, device: Device) -> None:
 
 
 def remove_device(db: sqlite3.Connection, name: str, device: str) -> None:
-    _set_devices(db, name, without_device(require(db, name), device))
+    owner = require(db, name)
+    _set_devices(db, name, without_device(owner, device))
+    _set_sessions(db, name, sessions_not_of(owner, device))
+
+
+# -- sessions
+
+
+def add_session(db: sqlite3.Connection, name: str, session: Session) -> Session:
+    _set_sessions(db, name, with_session(require(db, name), session))
+    return session
+
+
+def remove_session(db: sqlite3.Connection, name: str, session_id: str) -> None:
+    _set_sessions(db, name, without_session(require(db, name), session_id))
 
 
 # -- invitations
@@ -127,13 +152,26 @@ def _set_devices(db: sqlite3.Connection, name: str, devices: Sequence[Device]) -
     db.execute("UPDATE users SET devices = ? WHERE name = ?", (_devices_text(devices), name))
 
 
+def _set_sessions(db: sqlite3.Connection, name: str, left: Sequence[Session]) -> None:
+    db.execute("UPDATE users SET sessions = ? WHERE name = ?", (_sessions_text(left), name))
+
+
+def _sessions_text(left: Sequence[Session]) -> str:
+    return json.dumps([[one.id, one.device, one.began, one.expires, one.agent] for one in left])
+
+
 def _devices_text(devices: Sequence[Device]) -> str:
     return json.dumps([[one.name, one.hash, one.added] for one in devices])
 
 
-def _user_of(row: tuple[str, str | None, str]) -> User:
-    name, password, devices = row
-    return User(name, password, tuple(Device(*one) for one in json.loads(devices)))
+def _user_of(row: tuple[str, str | None, str, str]) -> User:
+    name, password, devices, open_sessions = row
+    return User(
+        name,
+        password,
+        tuple(Device(*one) for one in json.loads(devices)),
+        tuple(Session(*one) for one in json.loads(open_sessions)),
+    )
 
 
 def _invitation_of(row: tuple[str, str, int, int, str | None]) -> Invitation:

@@ -76,6 +76,7 @@ STEPS: list[str] = [
     ALTER TABLE versions ADD COLUMN at INTEGER;
     """,
     "ALTER TABLE vaults ADD COLUMN lapses TEXT NOT NULL DEFAULT '[]'",
+    "ALTER TABLE users ADD COLUMN sessions TEXT NOT NULL DEFAULT '[]'",
 ]
 
 

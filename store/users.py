@@ -36,11 +36,13 @@ MAX_PASSWORD = 1_024
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who somebody has proved to be. `device`: whose own password that took, None for the user's; `stored`: what the
-    database kept of that password, by which it is seen whether it is still good (base.User.stored)."""
+    database kept of that password, by which it is seen whether it is still good (base.User.stored); `session`: the
+    browser's, where it was a cookie."""
 
     user: str
     device: str | None
     stored: str
+    session: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,8 +80,10 @@ class Channel:
             self._conflicts |= {one.id: one for one in notice.conflicts}
             self._start_reading()
 
-    def check(self, connections: Iterable[Connection], vault: Vault | None, users: Mapping[str, User]) -> None:
-        """Compares with what the database says now: `vault`, None where it is gone, and everybody by name.
+    def check(
+        self, connections: Iterable[Connection], vault: Vault | None, users: Mapping[str, User], now: int
+    ) -> None:
+        """Compares with what the database says at `now` (µs): `vault`, None where it is gone, and everybody by name.
 
         `connections`: those that were here before it was asked.
         """
@@ -90,6 +92,8 @@ class Channel:
                 one.close(NOT_ALLOWED, "you are not a member of this vault any more")
             elif one.user not in users or users[one.user].stored(one.device) != one.password:
                 one.close(NOT_ALLOWED, "the password was changed or revoked: sign in anew")
+            elif one.session is not None and users[one.user].session(one.session, now) is None:
+                one.close(NOT_ALLOWED, "the session has ended: sign in anew")
         if vault is not None:
             self._renew(vault)
             self._newest = max(self._newest, vault.clock)

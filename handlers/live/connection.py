@@ -52,8 +52,8 @@ class Owner(Protocol):
 class Connection:
     """A socket after its handshake. `at` is the stamp up to which its client knows the log.
 
-    `password` is what was stored, when the socket was opened, of the user's, or of `device`'s own. `sock` has to be
-    non-blocking; in the end it is closed, and then `ended` is called.
+    `password` is what was stored, when the socket was opened, of the user's, or of `device`'s own;
+    `session` is the browser's. `sock` has to be non-blocking; in the end it is closed, and then `ended` is called.
     """
 
     __slots__ = (
@@ -71,6 +71,7 @@ class Connection:
         "heard_s",
         "password",
         "ping_s",
+        "session",
         "user",
         "vault_id",
     )
@@ -84,6 +85,7 @@ class Connection:
         user: str,
         device: str | None,
         password: str,
+        session: str | None = None,
         vault_id: str,
         at: int,
         ended: Callable[[], object] | None = None,
@@ -91,6 +93,7 @@ class Connection:
         self.user = user
         self.device = device
         self.password = password
+        self.session = session
         self.vault_id = vault_id
         self.at = at
         self.heard_s = owner.now()

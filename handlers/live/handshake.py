@@ -56,7 +56,8 @@ class Live:
             taken.socket.close()
             raise Disconnected from None
         # The same object for all sockets of this user.
-        self._pool.admit(taken, Guest(who.user, who.device, sys.intern(who.stored), there, at, mark))
+        guest = Guest(who.user, who.device, sys.intern(who.stored), there, at, mark, who.session)
+        self._pool.admit(taken, guest)
         raise Detached
 
     def _check_still_good(self, who: Identity) -> None:

@@ -15,7 +15,7 @@ from handlers.live.channel import RETRIES_S, Channel, Log
 from handlers.live.connection import Connection
 from handlers.live.frames import GOING_AWAY, PING, TRY_LATER, frame
 from handlers.wire import Taken
-from store.base import Bus, Gap, Message, Metadata, Notice, PeopleChanged, Vault
+from store.base import Bus, Gap, Message, Metadata, Notice, PeopleChanged, SessionsChanged, Vault
 from store.errors import StoreError
 from store.reader import Reader
 
@@ -47,8 +47,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """Who comes with a socket: `password` as it is stored, the user's or `device`'s own, the vault as it was read after
-    `mark`, and the stamp up to which the log is known (None: it is not).
+    """Who comes with a socket: `password` as it is stored, the user's or `device`'s own, the `session` of a browser,
+    the vault as it was read after `mark`, and the stamp up to which the log is known (None: it is not).
     """
 
     user: str
@@ -57,6 +57,7 @@ class Guest:
     vault: Vault
     at: int | None
     mark: int
+    session: str | None = None
 
 
 class Pool:
@@ -108,6 +109,7 @@ class Pool:
             user=guest.user,
             device=guest.device,
             password=guest.password,
+            session=guest.session,
             vault_id=guest.vault.id,
             at=guest.vault.clock if guest.at is None else guest.at,
             ended=ended.set if ended else None,
@@ -201,7 +203,7 @@ class Pool:
                 channel = self._channels.get(message.vault_id)
                 if channel is not None:
                     channel.hear(message)
-            case Gap() | PeopleChanged():
+            case Gap() | PeopleChanged() | SessionsChanged():
                 self._sweep_now()
 
     # -- what is done from time to time
@@ -286,7 +288,7 @@ class Pool:
         for vault_id, connections in before.items():  # whoever came meanwhile was let in by a later look than this one
             channel = self._channels.get(vault_id)
             if channel is not None:
-                channel.check(connections, vaults.get(vault_id), users)
+                channel.check(connections, vaults.get(vault_id), users, time.time_ns() // 1000)
 
 
 def _spawn(work: Callable[[], None]) -> None:

@@ -58,6 +58,22 @@ class Device(Struct):
     added: int
 
 
+class Session(Struct):
+    """`began`, `expires`: microseconds since 1970; `device`: where it was that device's own password; `current`: the
+    one that this request came with."""
+
+    id: str
+    began: int
+    expires: int
+    agent: str
+    current: bool
+    device: Maybe[str] = UNSET
+
+
+class SessionList(Struct):
+    sessions: list[Session]
+
+
 class DeviceList(Struct):
     devices: list[Device]
 

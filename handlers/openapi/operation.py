@@ -107,6 +107,7 @@ IN_ADDRESS = {
         ),
         Parameter("path", "user", Name, "A user's name.", required=True),
         Parameter("path", "id", str, "The conflict's id.", required=True),
+        Parameter("path", "session", str, "The session's id.", required=True),
         Parameter(
             "path",
             "side",

@@ -77,9 +77,14 @@ OPERATIONS = (
 
     Operation("GET", "/v1/session", "getSession", "Who is signed in", {200: json(a.SignedIn)}, door="user"),
     Operation("POST", "/v1/session", "signIn", "Exchange Basic credentials for a session's cookie",
-              {200: json(a.SignedIn, headers=("Set-Cookie",))}, door="user"),
-    Operation("DELETE", "/v1/session", "signOut", "Take the cookie back",
-              {204: Reply(headers=("Set-Cookie",))}, door="user"),
+              {200: json(a.SignedIn, headers=("Set-Cookie?",))}, door="user",
+              refusals="not-found disk-full metadata-full"),
+    Operation("DELETE", "/v1/session", "signOut", "End the session, and take the cookie back",
+              {204: Reply(headers=("Set-Cookie",))}, door="user", refusals="not-found disk-full metadata-full"),
+    Operation("GET", "/v1/sessions", "listSessions", "The caller's browsers that are signed in",
+              {200: json(a.SessionList)}, door="user"),
+    Operation("DELETE", "/v1/sessions/{session}", "endSession", "Sign a browser out", {204: NOTHING},
+              door="user", refusals="forbidden not-found disk-full metadata-full"),
 
     Operation("GET", "/v1/devices", "listDevices", "The caller's devices with passwords of their own",
               {200: json(a.DeviceList)}, door="user"),

@@ -103,6 +103,11 @@ export async function signIn(user, password) {
   return (await ask("POST", SESSION, { headers: { Authorization: `Basic ${basic}` } })).user;
 }
 
-export function signOut() {
-  return ask("DELETE", SESSION);
+/** Tells the browser's other tabs, of which not every one has a live socket. */
+const tabs = new BroadcastChannel("gobi");
+tabs.onmessage = () => dispatchEvent(new Event(SIGNED_OUT));
+
+export async function signOut() {
+  await ask("DELETE", SESSION);
+  tabs.postMessage(SIGNED_OUT);
 }

@@ -86,6 +86,8 @@ def test_a_real_server_answers_as_it_says(visitor: Visitor) -> None:
         ask("GET", url)
         ask("HEAD", url)
     ask("POST", "/v1/session")
+    for session in ask("GET", "/v1/sessions")["sessions"]:
+        ask("DELETE", f"/v1/sessions/{session['id']}", status=204)
     ask("DELETE", "/v1/session", status=204)
 
     ask("PUT", V, status=201)

@@ -82,6 +82,30 @@ def test_a_revoked_devices_sockets_are_closed_with_1008_at_once_and_the_others_s
     assert others_hear(vault, mine, theirs)
 
 
+def sign_in(server: GobiServer) -> str:
+    """A session's cookie."""
+    request = urllib.request.Request(f"{server.url}/v1/session", headers={"Authorization": basic()}, method="POST")
+    with urllib.request.urlopen(request) as answer:
+        return str(answer.headers["Set-Cookie"]).partition(";")[0]
+
+
+def test_a_session_that_is_signed_out_takes_its_sockets_along_at_once_and_the_others_stay(
+    open_vault: Callable[..., Vault],
+) -> None:
+    """Every copy of the cookie has ended, so no socket goes on with one."""
+    vault = open_vault(**NEVER)
+    ended, kept = sign_in(vault.server), sign_in(vault.server)
+    lost = [vault.greeted(Authorization=None, Cookie=ended) for _ in range(2)]
+    mine, theirs = vault.greeted(), vault.greeted(Authorization=None, Cookie=kept)
+    request = urllib.request.Request(vault.server.url + "/v1/session", headers={"Cookie": ended}, method="DELETE")
+    urllib.request.urlopen(request).close()
+    assert [peer.close_code() for peer in lost] == [1008, 1008]
+    with pytest.raises(Refused) as refused:
+        vault.watch(Authorization=None, Cookie=ended)
+    assert refused.value.status == 401
+    assert others_hear(vault, mine, theirs)
+
+
 def test_a_socket_does_not_begin_with_a_password_that_is_only_remembered(open_vault: Callable[..., Vault]) -> None:
     """On one worker without Redis a command has no way to tell it, and requests may go on for half a minute."""
     vault = open_vault(**NEVER)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from store.base import Gap, Message, Notice, PeopleChanged
+from store.base import Gap, Message, Notice, PeopleChanged, SessionsChanged
 from store.bus_wire import MOST_BYTES, MOST_CHANGES, VERSION, Malformed, decode, encode
 from sync.model import Candidate, Conflict, Version
 
@@ -32,9 +32,10 @@ def notice(changes: int = 1, path: str = "", conflicts: tuple[Conflict, ...] = (
         notice(0, conflicts=(conflict("a"),)),
         Notice("v1", 1, 2, (Version("weg 🌱", "delete", 2, 1, None, 0, None, "laptop", "me"),)),
         PeopleChanged(),
+        SessionsChanged(),
         Gap(),
     ],
-    ids=["changes", "conflict", "tombstone", "people", "gap"],
+    ids=["changes", "conflict", "tombstone", "people", "sessions", "gap"],
 )
 def test_a_message_arrives_as_it_was_sent(message: Message) -> None:
     assert decode(encode("me", message)) == ("me", message)

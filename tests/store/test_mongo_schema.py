@@ -161,6 +161,16 @@ def test_indexes_that_somebody_dropped_are_made_again(database: Mongo, open_it: 
     assert missing_indexes(database) == []
 
 
+def test_a_user_of_an_older_gobi_has_no_session(database: Mongo, open_it: Callable[[], MongoMetadata]) -> None:
+    """The document has no such field."""
+    one = open_it()
+    one.prepare()
+    database["users"].insert_one({"_id": "me", "password": "$hash$", "devices": []})
+    assert [user.sessions for user in one.users()] == [()]
+    began = one.add_session("me", "a" * 16, None, "a browser", 60)
+    assert [user.sessions for user in one.users()] == [(began,)]
+
+
 def test_a_vault_of_an_older_gobi_does_not_merge_by_itself(
     database: Mongo, open_it: Callable[[], MongoMetadata], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -310,6 +310,19 @@ def test_a_real_database_of_the_third_schema_is_upgraded_with_all_it_has(tmp_pat
     assert [device.name for device in person.devices] == ["laptop"]
 
 
+def test_a_real_database_of_the_fifth_schema_is_upgraded_and_nobody_is_signed_in(tmp_path: Path) -> None:
+    """Its cookies named no session."""
+    with sqlite3.connect(tmp_path / "gobi.db") as db:
+        db.executescript(Path(__file__).with_name("schema-5.sql").read_text())
+    db.close()
+    metadata = SqliteMetadata(tmp_path / "gobi.db")
+    (person,) = metadata.users()
+    assert person.sessions == ()
+    assert [device.name for device in person.devices] == ["laptop"]
+    began = metadata.add_session("me", "a" * 16, "laptop", "a browser", 60)
+    assert metadata.users()[0].sessions == (began,)
+
+
 def test_a_schema_step_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("store.sqlite_schema.STEPS", [*STEPS, "CREATE TABLE more (x); CREATE TABLE more (x)"])
     with pytest.raises(Unavailable):
