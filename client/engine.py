@@ -21,6 +21,7 @@ from client.options import NOTHING_SAID, Options
 from client.pending import Touched
 from client.ports import Clock, FileSystem, Progress, ServerAway, Transport
 from client.queue import DELETE, Operation, OperationQueue
+from client.quiet import Quiet
 from client.report import Report, Silent
 from client.scan import BUSY, View
 from client.sent import forget_sent, remember_sent
@@ -40,7 +41,8 @@ class Engine:
     """Keeps one folder in step with one vault. For one client at a time (client/lock.py).
 
     `chunk`: changes a request and rows a page. `work_ahead`: client.ahead.in_turn where threads are not welcome.
-    `witness`: what a client that watches has seen; it alone says which missing files were deleted.
+    `witness`: what a client that watches has seen; it alone says which missing files were deleted. `quiet`: how long
+    it lets `.gobiignore` be away or empty.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Engine:
         chunk: int = CHUNK,
         work_ahead: Ahead = ahead,
         witness: Witness | None = None,
+        quiet: Quiet | None = None,
     ) -> None:
         self._fs = fs
         self._transport = transport
@@ -64,6 +67,7 @@ class Engine:
         self._queue = queue
         self._device = device
         self._progress = progress or Silent()
+        fs.patterns.quiet = self.quiet = quiet
         self.sight = Sight(fs, index, queue, clock, self._progress, witness)
         self._chunk = chunk
         self._ahead = work_ahead

@@ -82,6 +82,7 @@ class Folder:
         from client.engine import Engine
         from client.live import Live
         from client.lock import locked
+        from client.quiet import Quiet
         from client.tree import Tree
         from client.watch import Watch
         from client.witness import Witness
@@ -94,7 +95,16 @@ class Folder:
             disk.sweep()
             disk.read_rules()
             tree = held.enter_context(closing(Tree(str(self.root), disk.ignored_folder)))
-            engine = Engine(disk, transport, self._clock, index, self._queue(), device=device, witness=Witness())
+            engine = Engine(
+                disk,
+                transport,
+                self._clock,
+                index,
+                self._queue(),
+                device=device,
+                witness=Witness(),
+                quiet=Quiet(time.monotonic),
+            )
             diary = Diary(say, self._note_sync, str(self.root), place)
             watch = Watch(
                 str(self.root), engine, index, self._queue(), tree, diary, disk.ignored, self._clock, time.monotonic

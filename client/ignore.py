@@ -64,6 +64,11 @@ class Ignore:
         self._folders_only.complete()
         self._seen: dict[str, bool] = {"": False}  # folders
 
+    @property
+    def patterns(self) -> int:
+        """How many the file has."""
+        return len(self._takes_in) - 2
+
     def _add(self, pattern: bytes) -> None:
         number = len(self._takes_in)
         takes_in = pattern.startswith(b"!")

@@ -94,6 +94,10 @@ class Pending:
         self._writing[path] = before._replace(until=now + times.open)
         self._wait(path, min(times.open, max(0.0, before.since + before.patience - now)), written=True, open=True)
 
+    def look_in(self, path: str, seconds: float) -> None:
+        """Nothing happens to it any more, and yet it is not worth a look before."""
+        self._wait(path, seconds, written=True, open=True)
+
     def found(self, path: str) -> None:
         self._wait(path, self._times.found, written=True)
 

@@ -60,7 +60,8 @@ class ReadableFolder:
         try:
             text, status, steady = self._rules_file()
         except FileNotFoundError:
-            self.patterns.read(None)
+            if not (_exists(".git", self._root) and self.patterns.await_checkout()):
+                self.patterns.read(None)
         except OSError as error:
             reason = "it is a symbolic link" if error.errno == errno.ELOOP else words(error)
             self.patterns.read(None, why=unreadable(reason))
@@ -70,7 +71,9 @@ class ReadableFolder:
             elif not text and self.patterns.kept and max(self._kept_ns, status.st_mtime_ns) < self._clock.boot_ns():
                 self.patterns.read(None, why=unreadable("it is empty since the machine went down"))
             else:
-                self.patterns.read(text, settled=steady and self._has_stood(status))
+                received = entry_of(IGNORE_FILE, status) == self._installed_rules
+                settled = steady and (received or self._has_stood(status))
+                self.patterns.read(text, settled=settled, received=received)
 
     def scan(self) -> tuple[list[Entry], list[Skipped]]:
         self._folders.clear()
@@ -220,8 +223,6 @@ class ReadableFolder:
 
     def _has_stood(self, status: os.stat_result) -> bool:
         """Whether nobody has changed the file for a while. The ctime says so, whatever date a program gave it."""
-        if entry_of(IGNORE_FILE, status) == self._installed_rules:
-            return True
         return abs(self._clock.time_ns() - status.st_ctime_ns) >= SETTLED_NS
 
     def _status(self, path: str) -> os.stat_result:

@@ -206,6 +206,8 @@ def _examine(
     view.hidden |= dict.fromkeys(busy, BUSY)
     if fs.patterns.unsettled:
         view.hidden[IGNORE_FILE] = BUSY  # nor is it for others before it is what it is to be
+    elif fs.patterns.awaited:
+        view.hidden[IGNORE_FILE] = fs.patterns.awaited
     doubtful = [entry for entry in doubtful if entry.path not in view.hidden]
     if doubtful:
         _read(view, doubtful, fs, records, clock, progress)

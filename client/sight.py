@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from client.changes import BY_WATCH, deletes_of
+from client.ignore import FILE as IGNORE_FILE
 from client.index import Index
 from client.mounts import changed
 from client.pending import Touched
@@ -49,7 +50,7 @@ class Sight:
         if self.witness is None:
             return view, False
         deleted = self._note_deletes(view, self._index.records.keys() - view.entries.keys(), waiting)
-        self.witness.saw_everything(view, busy)
+        self.witness.saw_everything(view, self._perhaps_away(busy))
         return view, deleted
 
     def of(self, paths: Collection[str], touched: Touched, waiting: Iterable[Operation]) -> tuple[View, bool]:
@@ -61,7 +62,7 @@ class Sight:
         if self.witness is None:
             return view, False
         deleted = self._note_deletes(view, paths, waiting)
-        self.witness.saw(view, paths, touched.busy, self._fs.ignored)
+        self.witness.saw(view, paths, self._perhaps_away(touched.busy), self._fs.ignored)
         return view, deleted
 
     def received(self, actions: Iterable[Action]) -> None:
@@ -88,6 +89,11 @@ class Sight:
         """Whether something was mounted or unmounted since the latest look. For any thread."""
         mounts = self._fs.mounts()
         return mounts is not None and mounts != self._mounts
+
+    def _perhaps_away(self, busy: Collection[str]) -> Collection[str]:
+        """Files whose names may be missing for a moment, so that they are not out of sight."""
+        patterns = self._fs.patterns
+        return {*busy, IGNORE_FILE} if patterns.unsettled or patterns.awaited else busy
 
     def _note_mounts(self, view: View) -> None:
         """A place at which something was mounted or unmounted in between was out of sight."""

@@ -179,11 +179,19 @@ class Watch:
 
     @property
     def _rules_are_read(self) -> bool:
-        """Whether the ignore patterns in use are those in the folder: what they leave out is not deleted."""
-        return IGNORE_FILE not in self._pending and not (self._errand and IGNORE_FILE in self._errand.paths)
+        """Whether the ignore patterns in use are those in the folder, or hold while it has none: what they leave out is
+        not deleted."""
+        is_read = IGNORE_FILE not in self._pending or self._quiet_left is not None
+        return is_read and not (self._errand and IGNORE_FILE in self._errand.paths)
+
+    @property
+    def _quiet_left(self) -> float | None:
+        return self._engine.quiet.left if self._engine.quiet else None
 
     def _note(self, news: News, now: float) -> None:
         path, pending = news.path, self._pending
+        if path == IGNORE_FILE and self._engine.quiet is not None:
+            self._engine.quiet.broken()
         match news.how:
             case How.WRITTEN:
                 for name in (path, *self._other_names(path)):
@@ -224,9 +232,8 @@ class Watch:
         """A name is gone; another file may have it already, as when one is saved, or received, by a rename."""
         if self._exists(path):
             self._pending.moved(path, renamed=True)
-        elif path == IGNORE_FILE:  # what it leaves out is not let out by a program that takes it away for a moment
+        elif path == IGNORE_FILE:  # whether it was deleted is for a look to say, and for one more a while later
             self._pending.open(path)
-            self._vanished[path] = now + self._times.open
         else:
             self._pending.gone(path)
             self._vanished[path] = now + self._intervals.vanished
@@ -299,7 +306,7 @@ class Watch:
             if outcome.value.waiting or outcome.value.held:
                 self._hearing.ask_in(self._intervals.again)
             if outcome.value.rules_unsettled:
-                self._pending.open(IGNORE_FILE)  # a look at it once it has stood for a while
+                self._look_at_rules_later()
             if IGNORE_FILE in touched.paths:
                 self._look_around()  # what was ignored until now is not watched yet
             if self._live is not None:
@@ -314,6 +321,14 @@ class Watch:
         self._pending.again(touched)
         self._hearing.ask()
         self._rescan_at = self._rescan_at if self._begun else self._moment()
+
+    def _look_at_rules_later(self) -> None:
+        """Once it has stood for a while."""
+        left = self._quiet_left
+        if left is None:
+            self._pending.open(IGNORE_FILE)
+        elif IGNORE_FILE not in self._pending:  # else something has happened to it since
+            self._pending.look_in(IGNORE_FILE, left)
 
     def _wait_for(self, error: Exception) -> None:
         self._diary.away(error)

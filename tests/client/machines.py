@@ -14,6 +14,7 @@ from client.index import NAME, Index
 from client.options import Options
 from client.ports import FileSystem
 from client.queue import FileQueue, OperationQueue
+from client.quiet import Quiet
 from client.remove import remove
 from client.report import Removal, Report, Status
 from client.status import status
@@ -59,6 +60,7 @@ class Machine(ABC):
             chunk=self.chunk,
             work_ahead=in_turn,
             witness=Witness() if watching else None,
+            quiet=Quiet(lambda: self.clock.now_ns / 1e9) if watching else None,
         )
 
     def rm(self, *names: str) -> Removal:

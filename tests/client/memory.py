@@ -70,6 +70,7 @@ class MemoryFileSystem:
     unflushed: set[str] = field(default_factory=set)
     patterns: Rules = field(default_factory=Rules)
     settled: bool = True  # whether `.gobiignore` has stood for a while
+    received: File | None = None  # `.gobiignore` as the client has put it there
     _inodes: int = 0
 
     # -- what a person does
@@ -99,7 +100,8 @@ class MemoryFileSystem:
 
     def read_rules(self) -> None:
         file = self.files.get(IGNORE_FILE)
-        self.patterns.read(file.data if file else None, settled=self.settled)
+        received = file is not None and file == self.received
+        self.patterns.read(file.data if file else None, settled=self.settled or received, received=received)
 
     def keep_rules(self) -> None:
         self.patterns.kept = self.patterns.good
@@ -188,6 +190,8 @@ class MemoryFileSystem:
             self.trash.append((path, old.data))
         mtime_ns = self._now() if mtime_us is None else mtime_us * 1000 // self.tick_ns * self.tick_ns
         self.files[path] = File(data, mtime_ns, self._ctime(), int(handle))
+        if path == IGNORE_FILE:
+            self.received = self.files[path]
         return self.files[path].entry(path)
 
     def remove(self, path: str, expected: Entry, trash: bool, staying: Collection[str] = ()) -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from client.disk import Disk
+from client.engine import Engine
 from client.options import Options
 from client.pending import Touched
 from client.ports import Stopped
+from client.quiet import QUIET
 from client.remove import remove
 from tests.client.direct import Server
 from tests.client.machines import DiskMachine, Machine, MemoryMachine
@@ -361,6 +363,155 @@ def test_a_list_that_was_emptied_by_a_power_cut_is_not_believed(on_disk: DiskMac
     report = on_disk.sync()
     assert RULES in dict(report.refused)
     assert vault.files() == {RULES: b"secrets/\n"}
+
+
+# -- away or empty before the eyes of a client that watches
+
+
+@pytest.fixture
+def watching(careful: Machine) -> Engine:
+    engine = careful.engine(watching=True)
+    engine.sync()
+    return engine
+
+
+def away(machine: Machine) -> None:
+    machine.delete(RULES)
+
+
+def renamed(machine: Machine) -> None:
+    machine.move(RULES, "rules.txt")
+
+
+def emptied(machine: Machine) -> None:
+    machine.write(RULES, "")
+
+
+def nothing_but_a_comment(machine: Machine) -> None:
+    machine.write(RULES, "# nothing yet\n")
+
+
+TAKEN_AWAY = pytest.mark.parametrize("take_away", [away, renamed, emptied, nothing_but_a_comment])
+
+
+@TAKEN_AWAY
+def test_a_list_that_was_taken_away_is_not_let_go_of_before_it_was_seen_so_for_a_while(
+    careful: Machine, watching: Engine, vault: Server, take_away: Callable[[Machine], None]
+) -> None:
+    take_away(careful)
+    careful.clock.forward(3600)  # however long ago that was: as on a machine that slept
+    for _ in range(2):
+        careful.write("new.md", f"at {careful.clock.now_ns}")
+        report = watching.sync()
+        careful.clock.forward(QUIET / 4)
+        assert SECRET not in vault.files()
+        assert vault.files()[RULES] == b"secrets/\n"  # nor is anybody else to let go of it
+        assert report.rules_unsettled
+        assert [path for path, _ in report.waiting] == [RULES]
+    careful.clock.forward(QUIET)
+    assert watching.sync().in_step
+    assert SECRET in vault.files()
+    assert vault.files().get(RULES) == careful.files().get(RULES)
+
+
+@TAKEN_AWAY
+def test_a_list_that_is_there_again_was_never_away(
+    careful: Machine, watching: Engine, vault: Server, take_away: Callable[[Machine], None]
+) -> None:
+    for again in range(3):
+        take_away(careful)
+        watching.sync()
+        careful.clock.forward(QUIET / 2)
+        watching.sync()
+        careful.write(RULES, f"secrets/\n# {again}\n")
+        watching.sync()
+        careful.clock.forward(QUIET / 2)
+    assert watching.sync().in_step
+    assert SECRET not in vault.files()
+    assert [text for text in vault.history(RULES) if not text] == []
+    assert vault.files()[RULES] == b"secrets/\n# 2\n"
+
+
+def test_what_happens_to_a_list_that_is_away_begins_the_while_anew(
+    careful: Machine, watching: Engine, vault: Server
+) -> None:
+    careful.delete(RULES)
+    for _ in range(4):
+        watching.follow(Touched(frozenset({RULES})))
+        careful.clock.forward(QUIET - 1)
+        assert watching.quiet is not None
+        watching.quiet.broken()
+    watching.sync()
+    assert vault.files().keys() == {RULES, "note.md"}
+
+
+def test_other_files_are_synced_by_the_last_list_while_it_is_away(
+    careful: Machine, watching: Engine, vault: Server
+) -> None:
+    careful.delete(RULES)
+    watching.follow(Touched(frozenset({RULES})))
+    careful.write("new.md", "new")
+    careful.delete("note.md")
+    watching.follow(Touched(frozenset({"new.md", "note.md", SECRET})))
+    assert vault.files().keys() == {RULES, "new.md"}
+
+
+def test_a_list_that_was_away_before_the_watch_began_comes_back_at_once(careful: Machine, vault: Server) -> None:
+    careful.delete(RULES)
+    engine = careful.engine(watching=True)
+    engine.sync()
+    assert careful.files()[RULES] == b"secrets/\n"
+    assert vault.files().keys() == {RULES, "note.md"}
+
+
+@pytest.mark.parametrize("text", [b"", None])
+def test_a_list_that_was_let_go_of_elsewhere_is_let_go_of_at_once(
+    careful: Machine, watching: Engine, vault: Server, text: bytes | None
+) -> None:
+    vault.put(RULES, text) if text is not None else vault.delete(RULES)
+    assert watching.follow(Touched(), None).in_step
+    assert SECRET in vault.files()
+
+
+def test_a_list_that_a_person_deletes_by_name_is_let_go_of_at_once_by_a_watch(
+    careful: Machine, watching: Engine, vault: Server
+) -> None:
+    careful.rm(RULES)
+    assert watching.follow(Touched(frozenset({RULES}))).in_step
+    assert vault.files().keys() == {"note.md", SECRET}
+
+
+def test_a_list_that_still_leaves_out_something_is_believed_after_its_two_seconds(
+    careful: Machine, watching: Engine, vault: Server
+) -> None:
+    careful.write(RULES, "*.tmp\n")
+    careful.clock.forward(2)
+    assert watching.sync().in_step
+    assert SECRET in vault.files()
+
+
+def test_a_list_that_git_takes_along_to_another_branch_is_waited_for(on_disk: DiskMachine, vault: Server) -> None:
+    (on_disk.root / ".git").mkdir()
+    on_disk.write("note.md", "note")
+    engine = on_disk.engine(watching=True)
+    engine.sync()
+    on_disk.delete(RULES)
+    for _ in range(3):
+        on_disk.write("new.md", f"at {on_disk.clock.now_ns}")
+        on_disk.clock.forward(3600)
+        report = engine.sync()
+        assert [path for path, _ in report.refused] == [RULES]
+        assert "gobi rm" in report.refused[0][1]
+        assert (report.exit_code, report.waiting, report.rules_unsettled) == (1, [], False)
+        assert vault.files().keys() == {RULES, "note.md", "new.md"}
+        assert RULES not in on_disk.files(), "git would not put its own there"
+    on_disk.write(RULES, "secrets/\n")
+    assert engine.sync().exit_code == 0
+    on_disk.delete(RULES)
+    engine.sync()
+    on_disk.rm(RULES)
+    engine.sync()
+    assert vault.files().keys() == {"note.md", "new.md", SECRET}
 
 
 # -- unreadable

@@ -21,6 +21,7 @@ from client.intervals import Intervals
 from client.live import Live, Told, Woken
 from client.ports import ServerAway, ServerRefused, StateTrouble, Stopped
 from client.queue import FileQueue, Operation
+from client.quiet import QUIET, Quiet
 from client.tree import Tree
 from client.watch import Watch
 from client.witness import Witness
@@ -50,7 +51,9 @@ class Ear(Live):
 class Client:
     """One that watches `root`, with no live socket."""
 
-    def __init__(self, root: Path, vault: Server, intervals: Intervals, unwatched: str = "") -> None:
+    def __init__(
+        self, root: Path, vault: Server, intervals: Intervals, unwatched: str = "", quiet: float = QUIET
+    ) -> None:
         self.root = root
         self.said: list[str] = []
         self.error: Exception | None = None
@@ -59,7 +62,16 @@ class Client:
         self.disk = Disk(root, clock=SystemClock())
         self.tree = Tree(str(root), lambda folder: folder == unwatched)
         queue = FileQueue(root / ".gobi")
-        engine = Engine(self.disk, self.transport, SystemClock(), self.index, queue, device="laptop", witness=Witness())
+        engine = Engine(
+            self.disk,
+            self.transport,
+            SystemClock(),
+            self.index,
+            queue,
+            device="laptop",
+            witness=Witness(),
+            quiet=Quiet(time.monotonic, quiet),
+        )
         diary = Diary(self.said.append, lambda: None, "here", "there")
         self.hear: Callable[[Told], None] = lambda letter: None
         self.watch = Watch(
@@ -265,6 +277,44 @@ def test_what_vanished_while_it_was_ignored_comes_back(root: Path, vault: Server
         (root / ".gobiignore").write_text("*.tmp\n")
         wait_until(lambda: (root / "old" / "a.md").exists(), "the file to come back")
     assert vault.history("old/a.md") == [b"a"]
+
+
+@pytest.fixture
+def careful(root: Path) -> Path:
+    """A folder with a file that is left out."""
+    (root / "secrets").mkdir()
+    (root / "secrets" / "key").write_text("top secret")
+    (root / "note.md").write_text("note")
+    (root / ".gobiignore").write_text("secrets/\n")
+    return root
+
+
+@pytest.mark.parametrize("text", [None, ""])
+def test_a_list_that_stays_away_or_empty_is_let_go_of_without_another_word(
+    careful: Path, vault: Server, text: str | None
+) -> None:
+    rules = careful / ".gobiignore"
+    with watching(Client(careful, vault, HARDLY, quiet=0.2)):
+        wait_until(lambda: len(vault.files()) == 2, "the list and the note")
+        rules.unlink() if text is None else rules.write_text(text)
+        wait_until(lambda: "secrets/key" in vault.files(), "what it left out")
+    assert vault.files().get(".gobiignore") == (None if text is None else text.encode())
+
+
+@pytest.mark.parametrize("text", [None, ""])
+def test_all_else_goes_on_while_a_list_is_away_or_empty(careful: Path, vault: Server, text: str | None) -> None:
+    rules = careful / ".gobiignore"
+    with watching(Client(careful, vault, HARDLY, quiet=3600)) as client:
+        wait_until(lambda: len(vault.files()) == 2, "the list and the note")
+        rules.unlink() if text is None else rules.write_text(text)
+        wait_until(lambda: client.watch._engine.quiet.left is not None, "a look at the list")  # type: ignore[union-attr]
+        (careful / "new.md").write_text("new")
+        (careful / "note.md").unlink()
+        wait_until(lambda: vault.files().keys() == {".gobiignore", "new.md"}, "the new file and the delete")
+        rules.write_text("secrets/\n*.tmp\n")
+        wait_until(lambda: vault.files()[".gobiignore"] == b"secrets/\n*.tmp\n", "the list")
+    assert vault.files().keys() == {".gobiignore", "new.md"}
+    assert vault.history(".gobiignore") == [b"secrets/\n*.tmp\n", b"secrets/\n"]
 
 
 def test_what_is_ignored_first_and_removed_then_is_not_deleted_elsewhere(root: Path, vault: Server) -> None:
