@@ -98,7 +98,7 @@ def create_app(
     measures = Measures()
     metadata = timed(metadata or open_metadata(settings, offload, prepare=False), measures.database)
     bodies = bodies or open_bodies(settings, make=True)
-    bus = counted(bus or open_bus(settings), measures.commit)
+    bus = counted(bus or open_bus(settings, metadata.secret), measures.commit)
     reader = Reader(metadata, bodies, offload=offload)
     merging = Merging(metadata, bodies, offload=merge_offload or offload)
     services = handlers.Services(
@@ -201,7 +201,7 @@ def get_app() -> Application:
     metadata = open_metadata(settings, offload, prepare=False)
     if settings.mongo_uri is None:
         atexit.register(metadata.close)  # so that a stopped server's metadata is in one file, whole
-    bus = open_bus(settings)
+    bus = open_bus(settings, metadata.secret)
     atexit.register(bus.close)  # a worker that is stopped still tells the others of its last commits
     # A worker that comes while the disk is away makes nothing in its place.
     bodies = open_bodies(settings, identity=os.environ.get(IDENTITY))

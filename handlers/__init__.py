@@ -121,6 +121,7 @@ def create_app(services: Services, options: Options) -> Application:
             "gobi_live_sockets": lambda: pool.count,
             "gobi_commits_waiting": lambda: s.vaults.waiting,
             "gobi_outbox_messages": lambda: s.bus.waiting,
+            "gobi_bus_refused_messages": lambda: s.bus.refused,
         }
     )
     metrics = Metrics(

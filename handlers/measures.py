@@ -44,6 +44,7 @@ class Measures:
             "gobi_live_sockets": "Live sockets.",
             "gobi_commits_waiting": "Requests that wait for their turn to commit.",
             "gobi_outbox_messages": "Messages that wait to be sent to other workers.",
+            "gobi_bus_refused_messages": "Messages of other workers that were not believed, since the workers started.",
         }
         self._gauges = {name: Gauge(name, text, multiprocess_mode="livesum", **own) for name, text in told.items()}
         self._looks: Mapping[str, Callable[[], int]] = {}

@@ -120,9 +120,9 @@ def opened_with_bodies(env_file: Path | None, *, reading: bool = False) -> Itera
 
 
 @contextmanager
-def telling(settings: Settings) -> Iterator[Bus]:
+def telling(settings: Settings, metadata: Metadata) -> Iterator[Bus]:
     """What tells the workers that run. Where it cannot, a line says so: the command has succeeded all the same."""
-    bus = open_bus(settings)
+    bus = open_bus(settings, metadata.secret)
     try:
         yield bus
     finally:

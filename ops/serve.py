@@ -52,7 +52,7 @@ def serve(env_file: Path | None) -> None:
     tls.load(settings)
     if not hands_over_sockets(os.environ):
         listening.check(settings)
-    open_bus(settings).close()
+    open_bus(settings, bytes).close()  # only to see that it can be one
     identity = prepare(settings)
     _raise_file_limit()
     _become_gunicorn(variables | {IDENTITY: identity})

@@ -6,7 +6,7 @@ import encodings
 import os
 import pwd
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -188,8 +188,11 @@ def place(settings: Settings) -> str:
     return os.fspath(settings.data_dir)
 
 
-def open_bus(settings: Settings) -> Bus:
-    """Connects to nothing yet: that is left to whoever uses it, after the fork. Raises SettingsError."""
+def open_bus(settings: Settings, secret: Callable[[], bytes]) -> Bus:
+    """Connects to nothing yet: that is left to whoever uses it, after the fork. `secret`: gives the database's, then.
+
+    Raises SettingsError.
+    """
     if settings.redis_url is None:
         from store.bus import LocalBus
 
@@ -197,7 +200,7 @@ def open_bus(settings: Settings) -> Bus:
     from store.bus_redis import RedisBus
 
     try:
-        return RedisBus(settings.redis_url, channel(settings))
+        return RedisBus(settings.redis_url, channel(settings), secret)
     except ValueError as error:
         raise SettingsError(f"GOBI_REDIS_URL: {error}") from None
 

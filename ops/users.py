@@ -60,7 +60,7 @@ def passwd(
     Devices that have a password of their own go on as before, unless told otherwise.
     """
     password = _password(password_file, generate)
-    with opened(env_file) as (settings, metadata), telling(settings) as bus:
+    with opened(env_file) as (settings, metadata), telling(settings, metadata) as bus:
         Users(metadata, bus).set_password(name, password, revoke_devices=revoke_devices)
     _report(f"Changed the password of {name}.", password if generate else None)
 
@@ -74,7 +74,7 @@ def rename(old: str, new: str, env_file: Path | None) -> None:
 
     Each of their machines has to be told: gobi connect DIR URL VAULT --user NEW.
     """
-    with opened(env_file) as (settings, metadata), telling(settings) as bus:
+    with opened(env_file) as (settings, metadata), telling(settings, metadata) as bus:
         Users(metadata, bus).rename(old, new)
     click.echo(
         f"{old} is called {new} now, with the same passwords.\n"
@@ -87,7 +87,7 @@ def rename(old: str, new: str, env_file: Path | None) -> None:
 @env_file_option
 def remove(name: str, env_file: Path | None) -> None:
     """Remove a person with all their devices, and take them out of every vault. What they wrote stays."""
-    with opened(env_file) as (settings, metadata), telling(settings) as bus:
+    with opened(env_file) as (settings, metadata), telling(settings, metadata) as bus:
         Users(metadata, bus).remove(name)
     click.echo(f"Removed {name}.")
 

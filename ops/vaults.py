@@ -78,7 +78,7 @@ def rename(old: str, new: str, env_file: Path | None) -> None:
     """
     with opened(env_file) as (settings, metadata):
         there = _require(metadata, old)
-        with telling(settings) as bus:
+        with telling(settings, metadata) as bus:
             Registry(metadata, open_bodies(settings), bus).rename(there, new)
     click.echo(
         f"The vault {old} is called {new} now.\n"
@@ -100,7 +100,7 @@ def member(name: str, user: str, role: str, env_file: Path | None) -> None:
     """Let somebody into a vault, change what they may, or take them out. What they wrote stays."""
     with opened(env_file) as (settings, metadata):
         there = _require(metadata, name)
-        with telling(settings) as bus:
+        with telling(settings, metadata) as bus:
             registry = Registry(metadata, open_bodies(settings), bus)
             if role == "none":
                 registry.remove_member(there, user)
@@ -121,7 +121,7 @@ def remove(name: str, yes: bool, env_file: Path | None) -> None:
         there = _require(metadata, name)
         if not yes:
             raise click.UsageError(f"{name} holds {there.files} files and their history: add --yes to remove it")
-        with telling(settings) as bus:
+        with telling(settings, metadata) as bus:
             Registry(metadata, open_bodies(settings), bus).remove(there)
     click.echo(f"Removed the vault {name}.")
 

@@ -492,5 +492,9 @@ class Bus(Protocol):
     def waiting(self) -> int:
         """Messages that have not been sent yet."""
 
+    @property
+    def refused(self) -> int:
+        """Messages that came and were not believed: unsigned, forged, or repeated."""
+
     def close(self) -> bool:
         """Sends what still waits, for two seconds at most; returns whether all of it was sent. May be repeated."""

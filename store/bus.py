@@ -31,6 +31,11 @@ class LocalBus:
         """In-process: always there."""
 
     @property
+    def refused(self) -> int:
+        """Nobody else has a word here."""
+        return 0
+
+    @property
     def waiting(self) -> int:
         """Nothing ever waits here."""
         return 0

@@ -12,6 +12,7 @@ from redis.exceptions import NoPermissionError
 from redis.retry import Retry
 
 from store.bus_options import check_options
+from store.bus_seal import is_signed
 from store.findings import Finding, ok, warning, wrong
 from store.reach import knock, loses_its_end
 
@@ -53,17 +54,18 @@ def _look(client: redis.Redis, channel: str) -> Iterator[Finding]:
     start = time.perf_counter()
     client.ping()
     yield ok(SUBJECT, f"{_place(client)} answers within {1000 * (time.perf_counter() - start):.1f} ms")
-    yield _told(client, channel)
+    yield from _told(client, channel)
 
 
-def _told(client: redis.Redis, channel: str) -> Finding:
+def _told(client: redis.Redis, channel: str) -> Iterator[Finding]:
     """Subscribes beside the workers, and publishes where they do not listen."""
     own, word = f"{channel}:doctor:{secrets.token_hex(8)}", secrets.token_bytes(8)
     start = time.perf_counter()
     deadline = time.monotonic() + PATIENCE_S
+    arrived, unsigned = None, 0
     with client.pubsub() as subscription:  # type: ignore[no-untyped-call]  # it has no types
         subscription.subscribe(channel, own)
-        while time.monotonic() < deadline:
+        while arrived is None and time.monotonic() < deadline:
             message = subscription.get_message(timeout=max(0.0, deadline - time.monotonic()))
             if message is None:
                 continue
@@ -71,9 +73,23 @@ def _told(client: redis.Redis, channel: str) -> Finding:
                 start = time.perf_counter()
                 client.publish(own, word)
             elif message["type"] == "message" and message["data"] == word:
-                return ok(SUBJECT, f"a message arrives after {1000 * (time.perf_counter() - start):.1f} ms")
-    advice = "see whether it is one Redis, and not a cluster's replica; look into its log"
-    return warning(SUBJECT, f"a message did not arrive within {PATIENCE_S:.0f} s", advice)
+                arrived = time.perf_counter() - start
+            elif message["type"] == "message" and not is_signed(message["data"]):
+                unsigned += 1
+    if arrived is None:
+        advice = "see whether it is one Redis, and not a cluster's replica; look into its log"
+        yield warning(SUBJECT, f"a message did not arrive within {PATIENCE_S:.0f} s", advice)
+    else:
+        yield ok(SUBJECT, f"a message arrives after {1000 * arrived:.1f} ms")
+    yield _believed(unsigned)
+
+
+def _believed(unsigned: int) -> Finding:
+    """Of what passed by meanwhile: workers count all that they refuse (gobi_bus_refused_messages)."""
+    if not unsigned:
+        return ok(SUBJECT, "workers believe only messages that the database's secret has signed")
+    advice = "upgrade every host that shares this database; or see who else has access to Redis, and give it a password"
+    return warning(SUBJECT, f"{unsigned} messages without a signature came by, which workers refuse", advice)
 
 
 def _trouble(client: redis.Redis, error: Exception) -> Finding:

@@ -8,6 +8,7 @@ something hears a Gap.
 from __future__ import annotations
 
 import logging
+import math
 import random
 import secrets
 import threading
@@ -25,11 +26,14 @@ from store.base import Gap, Message
 from store.bus import LocalBus
 from store.bus_options import check_options
 from store.bus_outbox import Outbox
+from store.bus_seal import Refused, Seal
 from store.errors import Unavailable
 
 MOST_WAITING = 1_000
 MOST_WAITING_BYTES = 4 << 20
 CLOSE_S = 2.0
+# Between two lines about what was refused.
+QUIET_S = 60
 
 _log = logging.getLogger("gobi.bus")
 
@@ -59,14 +63,20 @@ class RedisBus:
         self,
         url: str,
         channel: str,
+        secret: Callable[[], bytes],
         timing: Timing = Timing(),
         most_waiting: int = MOST_WAITING,
         most_waiting_bytes: int = MOST_WAITING_BYTES,
     ) -> None:
-        """Raises ValueError for a URL that cannot be one, and says nothing of what is in it."""
+        """`secret`: gives the database's, which signs the messages, when it is first needed.
+
+        Raises ValueError for a URL that cannot be one, and says nothing of what is in it.
+        """
         self._channel = channel
         self._timing = timing
         self._id = secrets.token_hex(8)
+        self._seal = Seal(channel, self._id, secret)
+        self._strangers = _Strangers(channel)
         self._local = LocalBus()
         self._outbox = Outbox(bus_wire.encode(self._id, Gap()), most_waiting, most_waiting_bytes)
         self._outgoing = _pool(url, timing)
@@ -80,6 +90,10 @@ class RedisBus:
     @property
     def waiting(self) -> int:
         return len(self._outbox)
+
+    @property
+    def refused(self) -> int:
+        return self._strangers.count
 
     def publish(self, message: Message) -> None:
         try:
@@ -141,7 +155,7 @@ class RedisBus:
         """All in one round: Redis may be far away."""
         with redis.Redis(connection_pool=self._outgoing).pipeline(transaction=False) as pipeline:
             for message in messages:
-                pipeline.publish(self._channel, message)
+                pipeline.publish(self._channel, self._seal.close(message))
             pipeline.execute()
 
     # -- receiving
@@ -163,6 +177,7 @@ class RedisBus:
 
     def _listen(self) -> None:
         """Until the connection fails, or falls silent: a Redis that hangs, or is cut off, does not say so."""
+        self._seal.prepare()
         client = redis.Redis(connection_pool=self._incoming)
         with client.pubsub() as subscription:  # type: ignore[no-untyped-call]  # it has no types
             subscription.subscribe(self._channel)
@@ -190,11 +205,11 @@ class RedisBus:
             self._local.publish(Gap())
         elif message["type"] == "message":
             try:
-                sender, content = bus_wire.decode(message["data"])
-            except bus_wire.Malformed as error:
-                _log.warning("ignored what a stranger sent to the Redis channel %s: %s", self._channel, error)
+                content = self._seal.open(message["data"])
+            except (Refused, bus_wire.Malformed) as error:
+                self._strangers.refuse(error)
                 return
-            if sender != self._id:  # its own were heard when they were published
+            if content is not None:  # its own were heard when they were published
                 self._local.publish(content)
 
 
@@ -223,6 +238,21 @@ class _Reach:
             self._failing.discard(what)
         if news:
             _log.info("Redis is back")
+
+
+class _Strangers:
+    """What was refused: how much of it, and a line in the log a minute, for whoever can send one can send a million."""
+
+    def __init__(self, channel: str) -> None:
+        self.count = 0
+        self._channel = channel
+        self._quiet_until = -math.inf
+
+    def refuse(self, error: Exception) -> None:
+        self.count += 1
+        if time.monotonic() >= self._quiet_until:
+            self._quiet_until = time.monotonic() + QUIET_S
+            _log.warning("ignored what a stranger sent to the Redis channel %s: %s", self._channel, error)
 
 
 class _Waits:

@@ -17,6 +17,12 @@ QUICK = Timing(connect_s=1, answer_s=0.5, idle_s=0.2, first_retry_s=0.02, last_r
 PATIENT = Timing(answer_s=60, idle_s=60)
 # What does not wait for Redis takes much less, what does takes two seconds.
 AT_ONCE_S = 1.0
+SECRET = b"s" * 32
+
+
+def secret() -> bytes:
+    """The database's, which all processes on a channel have."""
+    return SECRET
 
 
 def notice(after: int = 1, changes: int = 1) -> Notice:
@@ -29,7 +35,7 @@ class Process:
     """A bus as a worker has it, and what its reader heard."""
 
     def __init__(self, url: str, channel: str, timing: Timing, **options: int) -> None:
-        self.bus = RedisBus(url, channel, timing, **options)
+        self.bus = RedisBus(url, channel, secret, timing, **options)
         self.heard: list[Message] = []
         self.bus.subscribe(self.heard.append)
 

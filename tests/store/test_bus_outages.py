@@ -12,7 +12,7 @@ from store.base import Gap, Message
 from store.bus_redis import RedisBus
 from store.errors import Unavailable
 from tests.services import Redis, wait_until
-from tests.store.channel import AT_ONCE_S, PATIENT, QUICK, Channel, notice
+from tests.store.channel import AT_ONCE_S, PATIENT, QUICK, Channel, notice, secret
 
 # -- when Redis goes away
 
@@ -154,7 +154,7 @@ def test_ping_gives_a_redis_that_hangs_three_seconds_at_most(own_redis: Redis, c
 
 
 def test_ping_wants_a_subscription(redis_server: Redis) -> None:
-    bus = RedisBus(redis_server.url, "gobi:nobody")
+    bus = RedisBus(redis_server.url, "gobi:nobody", secret)
     with pytest.raises(Unavailable):
         bus.ping()
 

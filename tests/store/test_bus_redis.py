@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from redis import Redis as Client
 
-from store import bus_redis
+from store import bus_redis, bus_wire
 from store.base import Gap, Message, Notice, PeopleChanged
 from store.bus_redis import RedisBus
 from store.bus_wire import MOST_CHANGES
 from store.errors import Unavailable
 from tests.services import Redis, wait_until
-from tests.store.channel import AT_ONCE_S, QUICK, Channel, Process, notice
+from tests.store.channel import AT_ONCE_S, QUICK, Channel, Process, notice, secret
 
 # -- from process to process
 
@@ -59,7 +59,7 @@ def test_a_big_notice_is_whole_here_and_without_its_changes_elsewhere(redis_serv
 
 def test_another_channels_messages_are_not_heard(redis_server: Redis, channel: Channel) -> None:
     here, there = channel.start(redis_server), channel.start(redis_server)
-    elsewhere = RedisBus(redis_server.url, "gobi:elsewhere")
+    elsewhere = RedisBus(redis_server.url, "gobi:elsewhere", secret)
     elsewhere.publish(notice(1))
     assert elsewhere.close()
     there.bus.publish(notice(2))
@@ -93,7 +93,7 @@ def test_a_bus_that_nobody_uses_connects_to_nothing(own_redis: Redis) -> None:
     with own_redis.client() as client:
         before = client.info("stats")["total_connections_received"]
         threads = threading.active_count()
-        bus = RedisBus(own_redis.url, "gobi:unused")
+        bus = RedisBus(own_redis.url, "gobi:unused", secret)
         assert bus.close()
         assert threading.active_count() == threads
         assert client.info("stats")["total_connections_received"] == before
@@ -113,6 +113,60 @@ def test_garbage_on_the_channel_is_ignored(
     here.wait_for(notice())
     assert here.heard == [Gap(), notice()]
     assert f"ignored what a stranger sent to the Redis channel {channel.name}" in caplog.text
+
+
+def test_what_is_not_signed_or_was_heard_before_is_refused_and_counted(
+    redis_server: Redis, channel: Channel, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also what an older gobi says while hosts are upgraded: its changes are found by the sweep."""
+    here, there = channel.start(redis_server), channel.start(redis_server)
+    heard: list[bytes] = []
+    with redis_server.client() as client, client.pubsub() as stranger:
+        stranger.subscribe(channel.name)
+        there.bus.publish(notice(1))
+        here.wait_for(notice(1))
+        while not heard:
+            message = stranger.get_message(timeout=5)
+            assert message is not None
+            heard += [message["data"]] if message["type"] == "message" else []
+        for said in (bus_wire.encode("an older gobi", PeopleChanged()), heard[0], heard[0].replace(b'"n":', b'"n":1')):
+            client.publish(channel.name, said)
+    there.bus.publish(notice(2))
+    here.wait_for(notice(2))
+    assert here.heard == [Gap(), notice(1), notice(2)]
+    assert here.bus.refused == 3
+    assert caplog.text.count("ignored what a stranger sent") == 2, "one line a process and minute"
+
+
+def test_a_server_over_another_database_is_not_believed(redis_server: Redis, channel: Channel) -> None:
+    here, there = channel.start(redis_server), channel.start(redis_server)
+    elsewhere = RedisBus(redis_server.url, channel.name, lambda: b"another")
+    elsewhere.publish(notice(1))
+    assert elsewhere.close()
+    there.bus.publish(notice(2))
+    here.wait_for(notice(2))
+    assert here.heard == [Gap(), notice(2)]
+    assert here.bus.refused == 1
+
+
+def test_a_database_that_is_away_at_first_only_delays_what_is_said(redis_server: Redis, channel: Channel) -> None:
+    answers: list[bytes] = []
+
+    def late() -> bytes:
+        if not answers:
+            raise Unavailable("the database is away")
+        return answers[0]
+
+    bus = RedisBus(redis_server.url, channel.name, late, QUICK)
+    heard: list[Message] = []
+    bus.subscribe(heard.append)
+    with pytest.raises(Unavailable):
+        bus.ping()
+    answers.append(secret())
+    wait_until(lambda: Gap() in heard, "it to subscribe")
+    channel.start(redis_server).bus.publish(notice())
+    wait_until(lambda: notice() in heard, "the notice")
+    assert bus.close()
 
 
 def test_a_reader_that_fails_keeps_nobody_from_hearing(
@@ -144,7 +198,7 @@ def test_what_cannot_be_sent_is_a_gap_to_the_others(redis_server: Redis, channel
 
 def test_what_was_published_before_the_end_is_still_sent(redis_server: Redis, channel: Channel) -> None:
     there = channel.start(redis_server)
-    bus = RedisBus(redis_server.url, channel.name)
+    bus = RedisBus(redis_server.url, channel.name, secret)
     bus.publish(PeopleChanged())
     assert bus.close()
     assert bus.close()
@@ -154,7 +208,7 @@ def test_what_was_published_before_the_end_is_still_sent(redis_server: Redis, ch
 def test_what_cannot_be_sent_holds_up_the_end_for_two_seconds_and_is_admitted(
     own_redis: Redis, channel: Channel
 ) -> None:
-    bus = RedisBus(own_redis.url, channel.name)
+    bus = RedisBus(own_redis.url, channel.name, secret)
     own_redis.pause()
     bus.publish(PeopleChanged())
     began = time.monotonic()
@@ -241,9 +295,9 @@ def test_a_wrong_password_is_told_without_it(
 )
 def test_what_cannot_be_a_url_is_refused_without_showing_it(url: str) -> None:
     with pytest.raises(ValueError, match="Redis URL") as refused:
-        RedisBus(url, "gobi:x")
+        RedisBus(url, "gobi:x", secret)
     assert "hunter2" not in str(refused.value)
 
 
 def test_a_url_over_tls_is_one() -> None:
-    RedisBus("rediss://:secret@redis.example:6380/0?ssl_cert_reqs=none", "gobi:x")
+    RedisBus("rediss://:secret@redis.example:6380/0?ssl_cert_reqs=none", "gobi:x", secret)
