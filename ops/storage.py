@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ops.settings import Settings, SettingsError
 from store import belonging
+from store.accounts import user_name
 from store.moving import check_in_use
 from store.offload import Offload, inline
 
@@ -58,13 +59,6 @@ def become_owner(folder: Path) -> None:
             "install gobi where everybody may read it (under /opt, say), or run it as that user"
         )
     os.setuid(there.st_uid)
-
-
-def user_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
 
 
 def close_to_others() -> None:

@@ -72,13 +72,13 @@ def passwd(
 def rename(old: str, new: str, env_file: Path | None) -> None:
     """Give a person another name. Passwords, devices and vaults stay; what they wrote keeps the old name.
 
-    Each of their machines has to be told: gobi connect DIR URL VAULT --user NEW.
+    Each of their machines has to be told: gobi connect DIR URL VAULT --user NEW. On the page they sign in again.
     """
     with opened(env_file) as (settings, metadata), telling(settings, metadata) as bus:
         Users(metadata, bus).rename(old, new)
     click.echo(
         f"{old} is called {new} now, with the same passwords.\n"
-        f"Next: on each of their machines, gobi connect DIR URL VAULT --user {new}."
+        f"Next: on each of their machines, gobi connect DIR URL VAULT --user {new}; and on the page, sign in again."
     )
 
 

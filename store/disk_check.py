@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import pwd
 import secrets
 import statistics
 import time
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from store.accounts import user_name
 from store.findings import Finding, gigabytes, ok, warning, wrong
 from store.flush import flush_files
 
@@ -43,7 +43,7 @@ def _missing(folder: Path) -> Finding:
     above = next(one for one in folder.parents if one.exists())
     if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
         return ok(SUBJECT, f"{folder} is not there yet: the first start makes it")
-    advice = f"make it, and give it to the server's user, who is {_user(os.geteuid())} here; or correct {SETTING}"
+    advice = f"make it, and give it to the server's user, who is {user_name(os.geteuid())} here; or correct {SETTING}"
     return wrong(SUBJECT, f"{folder} is not there and cannot be made", advice, "setting")
 
 
@@ -54,8 +54,8 @@ def _owner(folder: Path) -> Iterator[Finding]:
     if there.st_uid != os.geteuid():
         yield warning(
             SUBJECT,
-            f"{folder} belongs to {_user(there.st_uid)}, and this is {_user(os.geteuid())}",
-            f"run gobi as {_user(there.st_uid)}, or with sudo",
+            f"{folder} belongs to {user_name(there.st_uid)}, and this is {user_name(os.geteuid())}",
+            f"run gobi as {user_name(there.st_uid)}, or with sudo",
         )
 
 
@@ -113,12 +113,5 @@ def _trouble(place: Path, error: OSError) -> Finding:
         return wrong(SUBJECT, f"{place} is on a disk that is read-only", advice)
     if error.errno == errno.EIO:
         return wrong(SUBJECT, f"{place}: the disk fails", "see dmesg; save what is there on another disk first")
-    advice = f"give it to the server's user, who is {_user(os.geteuid())} here (chown -R), or correct {SETTING}"
+    advice = f"give it to the server's user, who is {user_name(os.geteuid())} here (chown -R), or correct {SETTING}"
     return wrong(SUBJECT, f"{place} cannot be written ({error.strerror})", advice, "setting")
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"

@@ -369,6 +369,29 @@ def test_a_clock_that_was_years_ahead_once_keeps_nobody_from_collecting(past: Pa
     assert past.world.files()["a"] == b"new"
 
 
+def test_what_a_clock_that_was_ahead_stamped_is_kept_for_longer_and_never_for_a_shorter_time(past: Past) -> None:
+    """Retention goes by stamps, and no stamp is before the moment at which its change was made."""
+    with past.days_ago(800) as world:
+        early, late = world.new("early", b"early"), world.new("late", b"late")
+        gone = world.new("gone", b"gone")
+    with past.days_ago(790) as world:
+        world.new("early", b"early, in time", early.stamp)
+    with past.days_ago(300) as world:  # by a clock that was 480 days ahead
+        ahead = world.new("ahead", b"ahead")
+    with past.days_ago(780) as world:
+        edited = world.new("late", b"late, in time", late.stamp)
+        world.delete("gone", gone.stamp)
+    assert edited.stamp == ahead.stamp + 1
+    newest = world.new("ahead", b"newer", ahead.stamp)
+    past.grow_old()
+    assert past.collect() == Collected(versions=1, bodies=1, bytes=5)
+    assert texts(past.world, "early") == [b"early, in time"]
+    assert texts(past.world, "late") == [b"late, in time", b"late"], "replaced 780 days ago, by its stamp 300"
+    assert texts(past.world, "gone") == [None, b"gone"]
+    assert all(version.stamp >= version.made for version in past.world.log())
+    assert newest.at is None
+
+
 def test_by_files_that_are_dated_by_another_clock_nothing_goes(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk of another machine, by whose time a body of today would be two days old."""
     past.upload(b"body")
