@@ -31,6 +31,7 @@ def check(
     elif file.exists():
         found += _secrets_in(file, gather({}, file))
     found += _spelling(variables)
+    found += _proxies(settings)
     if not found:
         found.append(ok(SUBJECT, f"from {file} and the environment" if file.exists() else "from the environment"))
     return settings, found
@@ -80,6 +81,17 @@ def _spelling(variables: Mapping[str, str]) -> Iterator[Finding]:
         alike = get_close_matches(name, names(), 1)
         advice = f"did you mean {alike[0]}?" if alike else "see docs/operating.md for those that there are"
         yield warning(SUBJECT, f"{name} is no setting and is ignored", advice)
+
+
+def _proxies(settings: Settings | None) -> Iterator[Finding]:
+    for network in settings.trusted_proxies if settings is not None else ():
+        if network.num_addresses > 1 and not network.is_loopback:
+            yield warning(
+                SUBJECT,
+                f"GOBI_TRUSTED_PROXIES believes all of {network}: whoever is in it says who is asking, and so does any "
+                "program of a machine whose containers it has",
+                "name the proxy's own address",
+            )
 
 
 def _wrong(error: SettingsError) -> Finding:

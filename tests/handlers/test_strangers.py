@@ -227,7 +227,13 @@ class Trickle:
         line.send(begin)
         line.socket.settimeout(0.05)
         self._piece = piece
-        threading.Thread(target=self._run, daemon=True).start()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self.ended.set()
+        self._thread.join()
+        self._line.close()
 
     def _run(self) -> None:
         while not self.ended.is_set():

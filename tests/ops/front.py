@@ -105,9 +105,10 @@ class Caddy(Front):
     def command(self) -> list[str]:
         site = self.sample(
             "Caddyfile",
+            ("\n{\n\tservers {\n", "\n{\n\tadmin off\n\tauto_https off\n\tservers {\n"),
             ("\ngobi.example.org {\n", f"\nhttps://localhost:{self.port} {{\n\ttls {self.certificate} {self.key}\n"),
         )
-        (self.folder / "Caddyfile").write_text("{\n\tadmin off\n\tauto_https off\n}\n" + site)
+        (self.folder / "Caddyfile").write_text(site)
         kept = ["env", f"XDG_CONFIG_HOME={self.folder}", f"XDG_DATA_HOME={self.folder}"]  # what it remembers
         return [*kept, str(self.found()), "run", "--adapter", "caddyfile", "--config", str(self.folder / "Caddyfile")]
 

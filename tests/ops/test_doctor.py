@@ -94,6 +94,15 @@ def test_all_wrong_settings_are_named_at_once(offline: GobiServer) -> None:
     assert {one["subject"] for one in report.findings} == {"settings"}  # nobody knows what to look at
 
 
+def test_a_whole_network_of_trusted_proxies_is_a_warning(offline: GobiServer) -> None:
+    offline.add_user()
+    report = doctor(offline, GOBI_TRUSTED_PROXIES="127.0.0.1,172.16.0.0/12")
+    assert "believes all of 172.16.0.0/12" in report.told("warning")
+    assert "name the proxy's own address" in report.told("warning")
+    assert report.exit_code == 0
+    assert doctor(offline, GOBI_TRUSTED_PROXIES="127.0.0.1,::1,172.30.87.2").told("warning") == ""
+
+
 def test_a_misspelled_setting_is_a_warning(offline: GobiServer) -> None:
     offline.add_user()
     report = doctor(offline, GOBI_WORKRES="2")

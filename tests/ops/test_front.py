@@ -7,18 +7,22 @@ import http.client
 import itertools
 import json
 import re
+import socket
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
+from tests.handlers.test_on_the_wire import Line
+from tests.handlers.test_strangers import Trickle
 from tests.live.peer import PING, Refused, Vault, basic
 from tests.ops.front import Caddy, CaddyBelow, CaddyStripping, Front, Nginx, NginxBelow, NginxStripping
 from tests.server import GobiServer
-from tests.services import free_port
+from tests.services import free_port, wait_until
 
 MIB = 1 << 20
 LARGE_MIB = 300
@@ -43,9 +47,48 @@ class Deployed:
             self.close()
             raise
 
+    def slow(self, headers: str = "", path: str = "/v1/invitations/redeem") -> socket.socket:
+        """A connection by which a request has begun."""
+        plain = socket.create_connection(("127.0.0.1", self.front.port), timeout=30)
+        line = self.front.trust.wrap_socket(plain, server_hostname="localhost")
+        line.sendall(
+            f"POST {path} HTTP/1.1\r\nHost: {self.front.host}\r\nContent-Length: 4000\r\n{headers}\r\n{{".encode()
+        )
+        return line
+
+    def trickle(self) -> Trickle:
+        return Trickle(Line(self.slow()), b"", b" ")
+
     def close(self) -> None:
         self.front.stop()
         self.server.close()
+
+
+FEW = 3
+
+
+class Few(Nginx):
+    changes = (("limit_conn gobi_strangers 100;", f"limit_conn gobi_strangers {FEW};"),)
+
+
+class HurriedNginx(Nginx):
+    changes = (("client_header_timeout 10s;", "client_header_timeout 1s;"),)
+
+
+class HurriedCaddy(Caddy):
+    changes = (("read_header 10s", "read_header 1s"),)
+
+
+@pytest.fixture(params=[HurriedNginx, HurriedCaddy], ids=["nginx", "caddy"], scope="module")
+def hurried(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    """With a second where a stranger has ten."""
+    kind: type[Front] = request.param
+    if kind.missing():
+        pytest.skip(f"this machine has no {kind.program}")
+    one = Deployed(tmp_path_factory.mktemp("hurried"), kind, GOBI_STRANGER_S="1", GOBI_STRANGERS="40")
+    yield one
+    one.vault.close()
+    one.close()
 
 
 @pytest.fixture(params=[Nginx, Caddy], ids=["nginx", "caddy"], scope="module")
@@ -136,6 +179,51 @@ def test_nobody_reads_the_metrics_through_the_proxy(deployed: Deployed) -> None:
             urllib.request.urlopen(request, context=deployed.front.trust)
         assert refused.value.code == 404
         refused.value.close()
+
+
+def test_a_stranger_who_sends_slowly_through_the_proxy_is_cut_off(hurried: Deployed) -> None:
+    """By gobi: each byte comes before any wait for the next one would end. The proxy may go on to take what comes.
+
+    Those who have signed in are answered meanwhile.
+    """
+    with ExitStack() as crowd:
+        for _ in range(50):
+            crowd.enter_context(closing(hurried.trickle()))
+        for number in range(10):
+            hurried.vault.put(f"{number}.md")
+        wait_until(lambda: hurried.server.log.count("redeem was cut off") == 50, "all of them to be cut off")
+
+
+def test_a_connection_that_asks_nothing_is_closed_by_the_proxy(hurried: Deployed) -> None:
+    """Which has none at gobi for it."""
+    silent = [socket.create_connection(("127.0.0.1", hurried.front.port), timeout=30) for _ in range(2)]
+    (begun, nothing) = hurried.front.trust.wrap_socket(silent[0], server_hostname="localhost"), silent[1]
+    begun.sendall(b"GET / HTTP/1.1\r\nX-A: ")
+    for line in (begun, nothing):
+        try:
+            while line.recv(4096):
+                pass
+        except ConnectionResetError:  # just as well
+            pass
+        line.close()
+
+
+def test_nginx_refuses_strangers_beyond_a_number_and_nobody_who_brings_a_password(tmp_path: Path) -> None:
+    if Nginx.missing():
+        pytest.skip("this machine has no nginx")
+    one = Deployed(tmp_path, Few)
+    lines = [one.slow() for _ in range(FEW + 2)]
+    try:
+        assert all(b" 429 " in line.recv(100) for line in lines[FEW:])
+        waiting = [one.slow(f"Authorization: {basic()}\r\n", "/v1/vaults/x/sync") for _ in range(FEW)]
+        for number in range(3):
+            one.vault.put(f"{number}.md")
+        lines += waiting
+    finally:
+        for line in lines:
+            line.close()
+        one.vault.close()
+        one.close()
 
 
 @pytest.mark.parametrize("kind", [NginxBelow, NginxStripping, CaddyBelow, CaddyStripping])

@@ -7,6 +7,7 @@ import shlex
 import socket
 import subprocess
 import sys
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,17 @@ def test_every_setting_in_the_container_files_exists_and_has_a_value_that_gobi_t
     assert found.listen == "0.0.0.0:8787"
     commented = re.findall(r"# (GOBI_\w+): (\S+)", (DEPLOY / "compose.yaml").read_text())
     settings.parse(variables | dict(commented))
+
+
+def test_the_composition_believes_one_proxy_and_no_other_program() -> None:
+    """A port of a container has requests of the whole machine come from the network's first address."""
+    text = (DEPLOY / "compose.yaml").read_text()
+    (trusted,) = re.findall(r"# GOBI_TRUSTED_PROXIES: (\S+)", text)
+    (subnet,) = (IPv4Network(one["subnet"]) for one in COMPOSE["networks"]["outside"]["ipam"]["config"])
+    assert IPv4Network(trusted).num_addresses == 1
+    assert IPv4Network(trusted).subnet_of(subnet)
+    assert IPv4Network(trusted)[0] != subnet[1]
+    assert f"ipv4_address: {trusted}" in text
 
 
 def test_the_image_copies_what_there_is_and_all_rooms_of_gobi() -> None:
