@@ -255,7 +255,7 @@ class Engine:
         self.removing = {path for path, action in answer.actions.items() if action.do == "delete_local"}
         try:
             if answer.actions:
-                _carry_out(work, answer.actions)
+                _carry_out(work, answer.actions, outgoing.renamed)
             self._finish(work, unseen, outgoing)
         finally:
             self.removing = set()
@@ -329,10 +329,12 @@ class Engine:
         report.busy = sum(why == BUSY for why in work.view.hidden.values())
 
 
-def _carry_out(work: Work, actions: Mapping[str, Action]) -> None:
+def _carry_out(work: Work, actions: Mapping[str, Action], renamed: Mapping[str, str]) -> None:
     from client.apply import apply_here, apply_rules  # late: most syncs have nothing to do, and are to be over at once
+    from client.renames import carry_over
     from client.upload import apply_there
 
     left = apply_rules(work, actions) if IGNORE_FILE in actions else actions.values()
+    carry_over(work, renamed, actions)
     apply_here(work, left)
     apply_there(work, left)

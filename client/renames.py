@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from client.index import Record
+from client.work import Work
+from sync.model import Action
 
 
 def recognise(missing: Iterable[Record], new: Mapping[str, tuple[str, int]]) -> dict[str, str]:
@@ -37,3 +39,18 @@ def recognise(missing: Iterable[Record], new: Mapping[str, tuple[str, int]]) -> 
         if len(left) == 1 and len(candidates) == 1:
             renamed[left[0].path] = candidates.popitem()[1]
     return renamed
+
+
+def carry_over(work: Work, renamed: Mapping[str, str], actions: Mapping[str, Action]) -> None:
+    """Makes executable under its new name what others have made so under the old one meanwhile; or the reverse.
+
+    `renamed`: old path → new path. A change of that here wins.
+    """
+    for old, new in renamed.items():
+        action, record, entry = actions.get(old), work.index.records.get(old), work.view.entries.get(new)
+        if action is None or action.do != "delete_remote" or action.head is None or record is None or entry is None:
+            continue
+        wanted = action.head.executable
+        if wanted != record.executable and work.view.executable.get(new) == record.executable:
+            work.view.entries[new] = work.fs.set_executable(new, entry, wanted)
+            work.view.executable[new] = work.fs.executable(new)

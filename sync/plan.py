@@ -164,8 +164,10 @@ def _head(local: Local, change: Change | None, facts: Facts) -> Head:
         return Head.OLDER
     if facts.base is not None and head.stamp == facts.base.stamp:
         return Head.TOMBSTONE if not head.live and local is not Local.PUT else Head.BASE
-    if local is Local.PUT and facts.base is not None and head.live and head.hash == facts.base.hash:
-        return Head.BASE  # the bytes that the edit was made on: others made the file executable, say
+    if facts.base is not None and head.live and head.hash == facts.base.hash:
+        made_executable = head.executable != facts.base.executable  # or the reverse; else somebody put it back
+        if local is Local.PUT or (local is Local.DELETE and made_executable):
+            return Head.BASE  # the bytes that the edit or delete was made on
     if not head.live:
         return Head.TOMBSTONE
     if change is not None and change.hash == head.hash:

@@ -140,6 +140,46 @@ def test_a_rename_and_a_change_of_it_travel_together(
     assert (may_run(laptop, "other.sh"), may_run(desktop, "other.sh")) == (runs, runs)
 
 
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_change_of_it_elsewhere_does_not_bring_a_renamed_file_back(
+    house: House, laptop: Machine, desktop: Machine, script: str, runs: bool
+) -> None:
+    if runs:
+        chmod(laptop, script, 0o644)
+        laptop.sync()
+        desktop.sync()
+    chmod(desktop, script, 0o755 if runs else 0o644)
+    desktop.sync()
+    laptop.rename(script, "tools/other.sh")
+    for machine in (laptop, desktop, laptop):
+        machine.sync()
+    assert laptop.files().keys() == desktop.files().keys() == house.live() == {"tools/other.sh"}
+    assert (may_run(laptop, "tools/other.sh"), may_run(desktop, "tools/other.sh")) == (runs, runs)
+
+
+def test_a_change_of_it_here_does_not_bring_back_what_was_renamed_elsewhere(
+    house: House, laptop: Machine, desktop: Machine, script: str
+) -> None:
+    laptop.rename(script, "other.sh")
+    laptop.sync()
+    chmod(desktop, script, 0o644)
+    for machine in (desktop, laptop, desktop):
+        machine.sync()
+    assert laptop.files().keys() == desktop.files().keys() == house.live() == {"other.sh"}
+    assert not may_run(laptop, "other.sh")
+
+
+def test_a_change_of_it_elsewhere_does_not_bring_a_deleted_file_back(
+    house: House, laptop: Machine, desktop: Machine, script: str
+) -> None:
+    chmod(desktop, script, 0o644)
+    desktop.sync()
+    laptop.rm(script)
+    for machine in (laptop, desktop):
+        machine.sync()
+    assert (laptop.files(), desktop.files(), house.live()) == ({}, {}, set())
+
+
 def test_an_older_version_comes_back_with_it(house: House, laptop: Machine, desktop: Machine, script: str) -> None:
     laptop.write(script, "no script\n")
     chmod(laptop, script, 0o644)

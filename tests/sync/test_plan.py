@@ -132,7 +132,11 @@ EXECUTABLE = [
     Case("made executable there", "10:A 20:Ax", None, "download"),
     Case("edited here, made executable there", "10:A 20:Ax", report("put", "B", base=10), "upload", 20),
     Case("edited here, changed and changed back there", "10:A 20:B 30:A", report("put", "C", base=10), "upload", 30),
-    Case("deleted here, made executable there", "10:A 20:Ax", report("delete", base=10), "download"),
+    Case("deleted here, made executable there", "10:A 20:Ax", report("delete", base=10), "delete_remote"),
+    Case("deleted here, changed and changed back there", "10:A 20:B 30:A", report("delete", base=10), "download"),
+    Case("deleted here, made executable and edited there", "10:A 20:Ax 30:B", report("delete", base=10), "download"),
+    Case("deleted here, deleted and put back there", "10:A 20:- 30:A", report("delete", base=10), "download"),
+    Case("vanished here, made executable there", "10:A 20:Ax", report("missing", base=10), "download"),
     Case("edited here as well, made executable", "10:A", _mode(10, "B", True), "upload", 10),
     Case("both edited, one made executable", "10:A 20:B", _mode(10, "C", True), "conflict", 10),
 ]
