@@ -10,18 +10,19 @@ from collections.abc import Sequence
 import falcon
 
 from handlers import caller, invitations, page
-from handlers.caller import Caller
 from handlers.exchange import request_id
 from handlers.hosts import Hosts
 from handlers.origin import Network, client_address, is_foreign
 from handlers.passwords import Passwords, SlowDown
-from handlers.problems import Problem
+from handlers.problems import Problem, challenge
 from handlers.session import Cookies, transport_security
 from handlers.strangers import CONNECTION, Connection
 from store import log_context
+from store.access import Caller
+from store.base import Identity
 from store.registry import VaultName
 from store.sessions import Sessions
-from store.users import Identity, Users
+from store.users import Users
 from sync.paths import is_device
 
 log = logging.getLogger("gobi.auth")
@@ -164,9 +165,7 @@ def _basic(header: str) -> tuple[str, str] | None:
 
 
 def _unauthorized(req: falcon.Request, detail: str) -> Problem:
-    """Without WWW-Authenticate for a page's own requests: a browser would open a window of its own."""
-    marked = req.get_header("X-Requested-With") is not None
-    return Problem("unauthorized", detail, headers={} if marked else {"WWW-Authenticate": 'Basic realm="gobi"'})
+    return Problem("unauthorized", detail, headers=challenge(req))
 
 
 def _device(req: falcon.Request) -> str | None:

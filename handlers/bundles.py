@@ -42,7 +42,7 @@ class Push:
         keep = params.keeps_conflicts(params.query(req))
         body = body_of(req)
         body.check(MAX_BYTES)
-        pushed = self._vaults.push(there, body.chunks(MAX_BYTES), device=who.device, user=who.user, keep=keep)
+        pushed = self._vaults.push(there, body.chunks(MAX_BYTES), keep=keep, by=who)
         replies.send(
             resp,
             {

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import falcon
 
 from handlers.problems import Problem
-from store.users import Identity
+from store.access import Caller
 
 _KEY = "gobi.caller"
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """`device`: who is written down as the writer. `identity` names it only where it came with its own password."""
-
-    user: str
-    device: str
-    identity: Identity
 
 
 def require_own_password(req: falcon.Request) -> Caller:

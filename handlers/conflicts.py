@@ -111,5 +111,5 @@ class Resolve:
         there = self._registry.enter(who.user, vault, "write")
         asked = read_json(req, ResolveRequest, self._offload, MAX_JSON)
         choice = Choice(asked.keep, asked.head, who.device, who.user, asked.candidate, asked.text, seen=asked.seen)
-        versions = self._vaults.resolve(there, id, choice)
+        versions = self._vaults.resolve(there, id, choice, by=who)
         replies.send(resp, {"versions": [version.to_json() for version in versions]})

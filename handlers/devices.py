@@ -29,5 +29,5 @@ class Device:
         who = caller.of(req)
         if who.identity.device != device:  # a machine may give up its own
             who = caller.require_own_password(req)
-        self._devices.revoke(who.user, device)
+        self._devices.revoke(who.user, device, who)
         resp.status = falcon.HTTP_204

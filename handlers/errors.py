@@ -11,7 +11,7 @@ import msgspec
 
 from handlers.bodies import Disconnected
 from handlers.exchange import request_id
-from handlers.problems import Problem
+from handlers.problems import Problem, challenge
 from handlers.wire import Detached
 from store import errors as store
 from sync.paths import BadPath
@@ -23,6 +23,7 @@ log = logging.getLogger("gobi.http")
 CODES: dict[type[Exception], str] = {
     BadPath: "bad-path",
     store.NotFound: "not-found",
+    store.Unauthorized: "unauthorized",
     store.Forbidden: "forbidden",
     store.BadRequest: "bad-request",
     store.BadCursor: "bad-cursor",
@@ -111,6 +112,8 @@ def _from_problem(req: falcon.Request, resp: falcon.Response, error: Problem, _p
 
 def _from_store(req: falcon.Request, resp: falcon.Response, error: Exception, _params: object) -> None:
     problem = as_problem(error)
+    if isinstance(error, store.Unauthorized):
+        problem.headers |= challenge(req)
     # Nobody has to look after a server because somebody's vault is full.
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, store.QuotaExceeded):
         log.error("%s %s failed: %s", req.method, req.path, error)

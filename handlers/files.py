@@ -64,7 +64,9 @@ class File:
         announced = params.announced_hash(req)
         body = body_of(req)
         body.check(_NO_LIMIT)
-        outcome = self._vaults.put(there, head, write, body.chunks(_NO_LIMIT), length=body.length, hash=announced)
+        outcome = self._vaults.put(
+            there, head, write, body.chunks(_NO_LIMIT), length=body.length, hash=announced, by=who
+        )
         if outcome.verdict is Verdict.KEEP and outcome.conflict is not None:
             conflict = self._reader.conflict_json(there, [outcome.conflict])[0]
             found = outcome.head.to_json() if outcome.head else None
@@ -82,7 +84,7 @@ class File:
         base = _base(req, head)
         if base is None:
             raise Problem("bad-request", "what is not there cannot be deleted: name a version's ETag in If-Match")
-        outcome = self._vaults.delete(there, Write(name, "delete", base, who.device, who.user))
+        outcome = self._vaults.delete(there, Write(name, "delete", base, who.device, who.user), by=who)
         replies.send_version(resp, there, outcome)
 
 

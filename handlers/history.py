@@ -11,6 +11,7 @@ from handlers import caller, params, replies
 from handlers.bodies import as_shape, read_json
 from handlers.problems import Problem
 from handlers.shapes import Stamp
+from store.access import Caller
 from store.base import Metadata, Vault
 from store.moments import stamp_at
 from store.offload import Offload
@@ -106,18 +107,18 @@ class Restore:
         if "since" not in body:
             asked = as_shape(body, RestoreRequest)
             check_path(asked.path)
-            outcome = self._vaults.restore(there, asked.path, asked.stamp, asked.head, device=who.device, user=who.user)
+            outcome = self._vaults.restore(there, asked.path, asked.stamp, asked.head, by=who)
             replies.send_version(resp, there, outcome)
         elif "path" in body:
             raise Problem("bad-request", "one path's version is put back by `stamp`, many by `since`: not both")
         else:
             self._take_back(resp, there, as_shape(body, UndoRequest), who)
 
-    def _take_back(self, resp: falcon.Response, vault: Vault, asked: UndoRequest, who: caller.Caller) -> None:
+    def _take_back(self, resp: falcon.Response, vault: Vault, asked: UndoRequest, who: Caller) -> None:
         until = None if asked.until is None else self._reader.parse_cursor(asked.until)
         selection = Asked(asked.since, asked.device, asked.user, asked.prefix, until)
         undo = self._undo.preview if asked.dry_run else self._undo.run
-        undone = undo(vault, selection, device=who.device, user=who.user)
+        undone = undo(vault, selection, by=who)
         changes = [change.version.to_json() | {"restores": change.restores} for change in undone.changes]
         if asked.dry_run:
             changes = [row | {"stamp": None} for row in changes]

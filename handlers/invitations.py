@@ -41,12 +41,12 @@ class Invitations:
         self._public_url = public_url
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
-        user = caller.require_own_password(req).user
-        there = self._registry.enter(user, vault)
+        who = caller.require_own_password(req)
+        there = self._registry.enter(who.user, vault)
         asked = read_json(req, InvitationRequest, self._offload)
         if asked.device is not None:
             check_device(asked.device)
-        secret, expires = self._invitations.make(user, there, asked.valid_hours)
+        secret, expires = self._invitations.make(who.user, there, who, asked.valid_hours)
         code = Code(own_address(req, self._public_url), there.name, secret, asked.device)
         replies.send(resp, {"code": str(code), "expires": expires}, falcon.HTTP_201)
         resp.set_header("Cache-Control", "no-store")

@@ -41,5 +41,5 @@ class Found:
             raise Problem("bad-request", "name the body by its SHA-256, 64 lowercase hex digits")
         body = body_of(req)
         body.check(_NO_LIMIT)
-        self._vaults.give_back(there, hash, body.chunks(_NO_LIMIT), length=body.length)
+        self._vaults.give_back(there, hash, body.chunks(_NO_LIMIT), length=body.length, by=caller.of(req))
         resp.status = falcon.HTTP_204

@@ -13,7 +13,8 @@ import threading
 
 from handlers.problems import Problem
 from handlers.throttle import Throttle
-from store.users import Identity, Users
+from store.base import Identity
+from store.users import Users
 
 # Different credentials, and requests in all, that may wait to be checked in a worker.
 MOST_CHECKS = 64

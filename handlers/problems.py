@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import falcon
+
 from sync.model import Json
 
 STATUS: dict[str, int] = {
@@ -55,3 +57,10 @@ class Problem(Exception):
     @property
     def status(self) -> int:
         return STATUS[self.code]
+
+
+def challenge(req: falcon.Request) -> dict[str, str]:
+    """What a 401 says of how to sign in: nothing to a page's own requests, for a browser would open a window of its
+    own."""
+    marked = req.get_header("X-Requested-With") is not None
+    return {} if marked else {"WWW-Authenticate": 'Basic realm="gobi"'}

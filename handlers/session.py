@@ -9,9 +9,9 @@ import falcon
 from handlers import caller, replies
 from handlers.origin import own_path
 from handlers.problems import Problem
+from store.base import Identity
 from store.base import Session as Kept
 from store.sessions import Sessions
-from store.users import Identity
 from sync.model import Json
 
 COOKIE = "gobi_session"
@@ -89,7 +89,7 @@ class Session:
     def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
         who = caller.of(req).identity
         if who.session is not None:
-            self._sessions.end(who.user, who.session)
+            self._sessions.end(who.user, who.session, who)
         self._cookies.unset(req, resp)
         resp.status = falcon.HTTP_204
 
@@ -116,7 +116,7 @@ class One:
         who = caller.of(req)
         if who.identity.device is not None and not self._is_own(who.identity, session):
             raise Problem("forbidden", "a device's own password is not good for this: use the user's")
-        self._sessions.end(who.user, session)
+        self._sessions.end(who.user, session, who.identity)
         resp.status = falcon.HTTP_204
 
     def _is_own(self, who: Identity, session: str) -> bool:

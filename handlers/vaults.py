@@ -49,21 +49,21 @@ class Vault:
         replies.send(resp, self._row(self._registry.enter(user, vault), user))
 
     def on_put(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
-        user = caller.of(req).user
-        there, made = self._registry.create(user, vault)
-        replies.send(resp, entry(self._reader, there, user), falcon.HTTP_201 if made else falcon.HTTP_200)
+        who = caller.of(req)
+        there, made = self._registry.create(who.user, vault, who)
+        replies.send(resp, entry(self._reader, there, who.user), falcon.HTTP_201 if made else falcon.HTTP_200)
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
-        user = caller.of(req).user
-        there = self._registry.enter(user, vault, "owner")
+        who = caller.of(req)
+        there = self._registry.enter(who.user, vault, "owner")
         asked = read_json(req, SettingsRequest, self._offload)
-        replies.send(resp, self._row(self._registry.set_auto_merge(there, asked.auto_merge), user))
+        replies.send(resp, self._row(self._registry.set_auto_merge(there, asked.auto_merge, who), who.user))
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
         there = self._registry.enter(caller.of(req).user, vault, "owner")
         if params.query(req).get("confirm") != there.name:
             raise Problem("bad-request", f"this removes the vault and its history: confirm with ?confirm={there.name}")
-        self._registry.remove(there)
+        self._registry.remove(there, caller.of(req))
         resp.status = falcon.HTTP_204
 
     def _row(self, there: Stored, user: str) -> Json:
@@ -91,12 +91,12 @@ class Member:
     def on_put(self, req: falcon.Request, resp: falcon.Response, vault: str, user: str) -> None:
         there = self._registry.enter(caller.of(req).user, vault, "owner")
         role = read_json(req, MemberRequest, self._offload).role
-        self._registry.set_member(there, user, role)
+        self._registry.set_member(there, user, role, caller.of(req))
         replies.send(resp, {"user": user, "role": role})
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, vault: str, user: str) -> None:
         there = self._registry.enter(caller.of(req).user, vault, "owner")
-        self._registry.remove_member(there, user)
+        self._registry.remove_member(there, user, caller.of(req))
         resp.status = falcon.HTTP_204
 
 

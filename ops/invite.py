@@ -49,7 +49,7 @@ def invite(
         if device is not None:
             check_device(device)
         there = _vault(metadata, user, vault)
-        secret, expires = Invitations(metadata).make(user, there, valid_hours)
+        secret, expires = Invitations(metadata).make(user, there, None, valid_hours)
     code = str(Code(address, vault, secret, device))
     until = datetime.fromtimestamp(expires / 1_000_000, UTC)
     if as_json:

@@ -54,5 +54,5 @@ def list_devices(name: str, as_json: bool, env_file: Path | None) -> None:
 def revoke(name: str, device: str, env_file: Path | None) -> None:
     """Make the password of one DEVICE useless. What it wrote stays; so do the other devices."""
     with opened(env_file) as (settings, metadata), telling(settings, metadata) as bus:
-        Devices(metadata, bus).revoke(name, device)
+        Devices(metadata, bus).revoke(name, device, None)
     click.echo(f"Revoked {device} of {name}.")

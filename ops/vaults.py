@@ -44,7 +44,7 @@ def list_vaults(as_json: bool, env_file: Path | None) -> None:
 def create(name: str, owner: str, env_file: Path | None) -> None:
     """Make a vault."""
     with opened(env_file) as (settings, metadata):
-        _, made = Registry(metadata, open_bodies(settings)).create(owner, name)
+        _, made = Registry(metadata, open_bodies(settings)).create(owner, name, None)
     if not made:
         raise NameTaken(f"there is a vault {name} already: choose another name")
     click.echo(f"Made the vault {name}. Its owner is {owner}.")
@@ -63,7 +63,7 @@ def change(name: str, auto_merge: str, env_file: Path | None) -> None:
     """Change a vault's settings."""
     with opened(env_file) as (settings, metadata):
         there = _require(metadata, name)
-        Registry(metadata, open_bodies(settings)).set_auto_merge(there, auto_merge == "on")
+        Registry(metadata, open_bodies(settings)).set_auto_merge(there, auto_merge == "on", None)
     click.echo(f"{name}: auto-merge is {auto_merge}.")
 
 
@@ -103,9 +103,9 @@ def member(name: str, user: str, role: str, env_file: Path | None) -> None:
         with telling(settings, metadata) as bus:
             registry = Registry(metadata, open_bodies(settings), bus)
             if role == "none":
-                registry.remove_member(there, user)
+                registry.remove_member(there, user, None)
             else:
-                registry.set_member(there, user, role)
+                registry.set_member(there, user, role, None)
     click.echo(
         f"{name}: {user} is not a member any more." if role == "none" else f"{name}: {user} has the role {role}."
     )
@@ -122,7 +122,7 @@ def remove(name: str, yes: bool, env_file: Path | None) -> None:
         if not yes:
             raise click.UsageError(f"{name} holds {there.files} files and their history: add --yes to remove it")
         with telling(settings, metadata) as bus:
-            Registry(metadata, open_bodies(settings), bus).remove(there)
+            Registry(metadata, open_bodies(settings), bus).remove(there, None)
     click.echo(f"Removed the vault {name}.")
 
 

@@ -99,6 +99,18 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """Who somebody has proved to be. `device`: whose own password that took, None for the user's; `stored`: what the
+    database kept of that password, by which it is seen whether it is still good (User.stored); `session`: the
+    browser's, where it was a cookie."""
+
+    user: str
+    device: str | None
+    stored: str
+    session: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Invitation:
     """Leads to one password for one device, once. `hash` is its secret's; `expires` in µs by the database's clock.
 
@@ -158,6 +170,10 @@ class Transaction(Protocol):
     def append(self, versions: Sequence[Version], totals: Totals) -> None:
         """Adds to the log. Stamps are consecutive and begin at `first_stamp`. At most once a transaction."""
 
+    def is_good(self, who: Identity) -> bool:
+        """Whether what `who` was authenticated with is kept as it was: not where the password was changed, the device
+        revoked, the session ended, or the user removed."""
+
     def conflict(self, conflict_id: str) -> Conflict | None: ...
 
     def conflicts_on(self, paths: Collection[str]) -> list[Conflict]:
@@ -169,6 +185,9 @@ class Transaction(Protocol):
 
 class Metadata(Protocol):
     """Users, vaults, and one log of versions a vault.
+
+    `by`, where a method has it: whose request this is. What they came with has to be good when it is committed, and
+    their role in the vault enough, else Unauthorized, NotFound or Forbidden is raised; None: whoever runs the server.
 
     Order: when a reader has seen a version, none with a smaller or equal stamp appears in that vault afterwards.
     Acknowledged is durable: a method that returned survives kill -9 and power loss.
@@ -230,17 +249,28 @@ class Metadata(Protocol):
     def add_device(self, user: str, device: str, hash: str) -> None:
         """Raises NotFound, NameTaken, and Forbidden over people.MOST_DEVICES."""
 
-    def remove_device(self, user: str, device: str) -> None:
+    def remove_device(self, user: str, device: str, *, by: Identity | None = None) -> None:
         """And its sessions. Raises NotFound."""
 
-    def add_session(self, user: str, session_id: str, device: str | None, agent: str, valid_s: int) -> Session:
+    def add_session(
+        self,
+        user: str,
+        session_id: str,
+        device: str | None,
+        agent: str,
+        valid_s: int,
+        *,
+        by: Identity | None = None,
+    ) -> Session:
         """Takes away those that are over, and the oldest over people.MOST_SESSIONS. Raises NotFound, also where the
         device is not the user's."""
 
-    def remove_session(self, user: str, session_id: str) -> None:
+    def remove_session(self, user: str, session_id: str, *, by: Identity | None = None) -> None:
         """Raises NotFound."""
 
-    def add_invitation(self, hash: str, user: str, vault_id: str, valid_s: int) -> Invitation:
+    def add_invitation(
+        self, hash: str, user: str, vault_id: str, valid_s: int, *, by: Identity | None = None
+    ) -> Invitation:
         """Raises NotFound (also where the user is no member), Forbidden over people.MOST_INVITATIONS."""
 
     def redeem(self, hash: str, device: str, password: str) -> tuple[str, str]:
@@ -252,7 +282,7 @@ class Metadata(Protocol):
 
     # -- vaults
 
-    def create_vault(self, name: str, owner: str, most: int = 0) -> Vault:
+    def create_vault(self, name: str, owner: str, most: int = 0, *, by: Identity | None = None) -> Vault:
         """Raises NameTaken where the name is in use, NotFound where the user is unknown.
 
         TooMany where the user owns `most` vaults or more already; 0 is no limit.
@@ -266,19 +296,19 @@ class Metadata(Protocol):
     def vaults(self, member: str | None = None) -> list[Vault]:
         """By name; those of one member, or all."""
 
-    def set_member(self, vault_id: str, user: str, role: Role, most: int = 0) -> None:
+    def set_member(self, vault_id: str, user: str, role: Role, most: int = 0, *, by: Identity | None = None) -> None:
         """Raises NotFound (vault or user), LastOwner; TooMany as `create_vault`, for a new owner. May be repeated."""
 
-    def remove_member(self, vault_id: str, user: str) -> None:
+    def remove_member(self, vault_id: str, user: str, *, by: Identity | None = None) -> None:
         """Raises NotFound, LastOwner."""
 
     def rename_vault(self, vault_id: str, name: str) -> None:
         """Everything else stays, its id too. Raises NotFound, NameTaken. May be repeated."""
 
-    def set_auto_merge(self, vault_id: str, on: bool) -> None:
+    def set_auto_merge(self, vault_id: str, on: bool, *, by: Identity | None = None) -> None:
         """Raises NotFound. May be repeated."""
 
-    def remove_vault(self, vault_id: str) -> None:
+    def remove_vault(self, vault_id: str, *, by: Identity | None = None) -> None:
         """The vault, its log and its conflicts. Raises NotFound."""
 
     # -- reading the log. A vault id that is unknown reads as an empty log.
@@ -333,11 +363,19 @@ class Metadata(Protocol):
 
     # -- writing
 
-    def transact(self, vault_id: str, work: Callable[[Transaction], T], about: Collection[str] = ()) -> T:
+    def transact(
+        self,
+        vault_id: str,
+        work: Callable[[Transaction], T],
+        about: Collection[str] = (),
+        by: Collection[Identity] = (),
+    ) -> T:
         """Runs `work` against the locked vault and commits what it did, or nothing at all.
 
         `about`: the paths that `work` is going to judge. A database far away reads in one command what is asked about
-        them, their folders and what lies below; other paths may be asked about too, at a command each time.
+        them, their folders and what lies below; other paths may be asked about too, at a command each time. `by`: of
+        whom `work` is going to ask whether they may, likewise. What it is told of them, and of the vault's members, is
+        so at the commit.
 
         `work` must be repeatable: it runs again where the database asks for it. Its exceptions roll back and come out
         as they are. Where it appends nothing the clock stays. Raises NotFound for an unknown vault.

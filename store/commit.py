@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from store.base import Totals, Transaction
+from store.access import check_writer
+from store.base import Identity, Totals, Transaction
+from store.errors import Forbidden, NotFound, StoreError, Unauthorized
 from sync import candidates
 from sync.judge import USES_ROOM, Verdict, Write, judge
 from sync.model import Candidate, Conflict, Version
@@ -40,15 +42,18 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Writes that came in one request, in order. `new`: hashes of bodies that the vault did not have before."""
+    """Writes that came in one request, in order. `new`: hashes of bodies that the vault did not have before. `by`:
+    whose request it is, None for what is nobody's."""
 
     writes: Sequence[Write]
     new: Collection[str] = ()
+    by: Identity | None = None
 
 
 @dataclass(slots=True)
 class Committed:
-    """Everything a transaction did: outcomes batch by batch, and what to tell the others.
+    """Everything a transaction did: outcomes batch by batch, and what to tell the others. `refused`: why, by the
+    batch's number, where whoever sent it may not write any more.
 
     `named`: hashes of the bodies that its versions and candidates name, and of those that were not needed because
     something named them before: where the disk had lost one, it is back.
@@ -59,6 +64,7 @@ class Committed:
     after: int
     versions: list[Version]
     conflicts: list[Conflict]
+    refused: dict[int, StoreError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +80,25 @@ NO_LIMITS = Limits()
 
 
 def commit(tx: Transaction, batches: Sequence[Batch], limits: Limits = NO_LIMITS) -> Committed:
-    """Judges every write and appends what is to be stored."""
+    """Judges every write of those who may, and appends what is to be stored."""
+    refused = {number: why for number, batch in enumerate(batches) if (why := _refusal(tx, batch)) is not None}
+    batches = [Batch(()) if number in refused else batch for number, batch in enumerate(batches)]
     writes = [write for batch in batches for write in batch.writes]
     new = {digest for batch in batches for digest in batch.new}
     conflicts = any(write.keep for write in writes)
     group = Group(tx, {write.path for write in writes}, conflicts=conflicts, new=new, limits=limits)
-    return group.finish([[group.add(write) for write in batch.writes] for batch in batches])
+    done = group.finish([[group.add(write) for write in batch.writes] for batch in batches])
+    done.refused = refused
+    return done
+
+
+def _refusal(tx: Transaction, batch: Batch) -> StoreError | None:
+    try:
+        if batch.by is not None:
+            check_writer(tx, batch.by)
+    except (Unauthorized, NotFound, Forbidden) as error:
+        return error
+    return None
 
 
 class Group:

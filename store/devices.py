@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 
+from store.access import Caller
 from store.base import Bus, Device, Metadata, PeopleChanged, Vault
 from store.bus import LocalBus
 from store.errors import BadRequest
@@ -38,9 +39,9 @@ class Devices:
         self._metadata.add_device(user, device, device_hash(password))
         return password
 
-    def revoke(self, user: str, device: str) -> None:
-        """Raises NotFound."""
-        self._metadata.remove_device(user, device)
+    def revoke(self, user: str, device: str, by: Caller | None) -> None:
+        """`by`: as in store/registry.py. Raises NotFound."""
+        self._metadata.remove_device(user, device, by=by.identity if by else None)
         self._bus.publish(PeopleChanged())
 
 
@@ -50,12 +51,16 @@ class Invitations:
     def __init__(self, metadata: Metadata) -> None:
         self._metadata = metadata
 
-    def make(self, user: str, vault: Vault, valid_hours: int = VALID_HOURS) -> tuple[str, int]:
-        """The secret, and when it expires (µs). Raises NotFound, Forbidden (too many), BadRequest."""
+    def make(self, user: str, vault: Vault, by: Caller | None, valid_hours: int = VALID_HOURS) -> tuple[str, int]:
+        """The secret, and when it expires (µs). `by`: as in store/registry.py.
+
+        Raises NotFound, Forbidden (too many), BadRequest.
+        """
         if not 1 <= valid_hours <= MOST_HOURS:
             raise BadRequest(f"an invitation is valid for 1 to {MOST_HOURS} hours")
         secret = invitation.secret(secrets.token_bytes(invitation.RANDOM_BYTES))
-        made = self._metadata.add_invitation(invitation_hash(secret), user, vault.id, valid_hours * HOUR_S)
+        valid_s, identity = valid_hours * HOUR_S, by.identity if by else None
+        made = self._metadata.add_invitation(invitation_hash(secret), user, vault.id, valid_s, by=identity)
         return secret, made.expires
 
     def redeem(self, secret: str, device: str, password: str) -> tuple[str, str]:

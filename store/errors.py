@@ -2,6 +2,7 @@
 
 StoreError
 ├── NotFound            a vault, path, version, conflict or user that is not there (or not for the caller)
+├── Unauthorized        the credential that the request came with is not good any more
 ├── Forbidden           the caller's role does not allow it
 ├── BadRequest          what was asked makes no sense
 │   └── BadCursor
@@ -49,6 +50,10 @@ class NotFound(StoreError):
         super().__init__(message)
         self.head = head
         self.missing = missing
+
+
+class Unauthorized(StoreError):
+    pass
 
 
 class Forbidden(StoreError):

@@ -27,7 +27,8 @@ class GroupCommit:
     def commit(self, vault_id: str, batch: Batch) -> tuple[list[Outcome], frozenset[str]]:
         """One outcome a write, and the hashes that the whole group's versions and candidates name.
 
-        Raises what Metadata.transact raises; then nothing of the batch was stored.
+        Raises what Metadata.transact raises, and Unauthorized, NotFound or Forbidden where `batch.by` may not write
+        (any more); then nothing of the batch was stored.
         """
         ticket = _Ticket(batch)
         lane = self._lanes.setdefault(vault_id, _Lane())
@@ -48,14 +49,18 @@ class GroupCommit:
         tickets = lane.take()
         batches = [ticket.batch for ticket in tickets]
         about = {write.path for batch in batches for write in batch.writes}
+        by = {batch.by for batch in batches if batch.by is not None}
         try:
-            done = self._metadata.transact(vault_id, lambda tx: commit(tx, batches, self._limits), about)
+            done = self._metadata.transact(vault_id, lambda tx: commit(tx, batches, self._limits), about, by)
         except BaseException as error:  # noqa: BLE001  # raised again, by every request that waited
             for ticket in tickets:
                 ticket.fail(error)
             return
-        for ticket, outcomes in zip(tickets, done.outcomes, strict=True):
-            ticket.succeed(outcomes, done.named)
+        for number, (ticket, outcomes) in enumerate(zip(tickets, done.outcomes, strict=True)):
+            if number in done.refused:
+                ticket.fail(done.refused[number])
+            else:
+                ticket.succeed(outcomes, done.named)
         publish(self._bus, vault_id, done)
 
 

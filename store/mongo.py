@@ -23,8 +23,9 @@ from pymongo.read_concern import ReadConcern
 from store import mongo_log as log
 from store import mongo_people as people
 from store import mongo_transaction as transaction
+from store.access import admit
 from store.aging import Aging
-from store.base import Invitation, Query, Role, Session, Transaction, User, Vault
+from store.base import Identity, Invitation, Query, Role, Session, Transaction, User, Vault
 from store.errors import Misconfigured, Unavailable
 from store.mongo_aging import MongoAging
 from store.mongo_documents import (
@@ -156,28 +157,57 @@ class MongoMetadata:
     def add_device(self, user: str, device: str, hash: str) -> None:
         self._in_transaction(partial(people.add_device, self._db, user, device, hash, self._now))
 
-    def remove_device(self, user: str, device: str) -> None:
-        self._in_transaction(lambda session: people.remove_device(self._db, user, device, session))
+    def remove_device(self, user: str, device: str, *, by: Identity | None = None) -> None:
+        def remove(session: ClientSession) -> None:
+            people.check_good(self._db, by, session)
+            people.remove_device(self._db, user, device, session)
 
-    def add_session(self, user: str, session_id: str, device: str | None, agent: str, valid_s: int) -> Session:
+        self._in_transaction(remove)
+
+    def add_session(
+        self,
+        user: str,
+        session_id: str,
+        device: str | None,
+        agent: str,
+        valid_s: int,
+        *,
+        by: Identity | None = None,
+    ) -> Session:
         made = Session(session_id, device, 0, valid_s * 1_000_000, agent)
-        return self._in_transaction(lambda session: people.add_session(self._db, user, made, self._now, session))
 
-    def remove_session(self, user: str, session_id: str) -> None:
-        self._in_transaction(lambda session: people.remove_session(self._db, user, session_id, session))
+        def add(session: ClientSession) -> Session:
+            people.check_good(self._db, by, session)
+            return people.add_session(self._db, user, made, self._now, session)
 
-    def add_invitation(self, hash: str, user: str, vault_id: str, valid_s: int) -> Invitation:
-        return self._in_transaction(partial(people.invite, self._db, hash, user, vault_id, valid_s, self._now))
+        return self._in_transaction(add)
+
+    def remove_session(self, user: str, session_id: str, *, by: Identity | None = None) -> None:
+        def remove(session: ClientSession) -> None:
+            people.check_good(self._db, by, session)
+            people.remove_session(self._db, user, session_id, session)
+
+        self._in_transaction(remove)
+
+    def add_invitation(
+        self, hash: str, user: str, vault_id: str, valid_s: int, *, by: Identity | None = None
+    ) -> Invitation:
+        def invite(session: ClientSession) -> Invitation:
+            people.check_good(self._db, by, session)
+            return people.invite(self._db, hash, user, vault_id, valid_s, self._now, session)
+
+        return self._in_transaction(invite)
 
     def redeem(self, hash: str, device: str, password: str) -> tuple[str, str]:
         return self._in_transaction(partial(people.redeem, self._db, hash, device, password, self._now))
 
     # -- vaults
 
-    def create_vault(self, name: str, owner: str, most: int = 0) -> Vault:
+    def create_vault(self, name: str, owner: str, most: int = 0, *, by: Identity | None = None) -> Vault:
         vault = Vault(f"{secrets.randbits(62):016x}", name, secrets.token_hex(6), 0, 0, {owner: "owner"})
 
         def create(session: ClientSession) -> None:
+            people.check_good(self._db, by, session)
             self._require_user(owner, session)
             if self._db["vaults"].find_one({"name": name}, {"_id": 1}, session=session) is not None:
                 raise vault_exists(name)
@@ -215,9 +245,9 @@ class MongoMetadata:
         with translated():
             return [vault_of(one) for one in self._db["vaults"].find(condition).sort("name", 1)]
 
-    def set_member(self, vault_id: str, user: str, role: Role, most: int = 0) -> None:
+    def set_member(self, vault_id: str, user: str, role: Role, most: int = 0, *, by: Identity | None = None) -> None:
         def change(session: ClientSession) -> None:
-            vault = self._require_vault(vault_id, session)
+            vault = self._require_vault(vault_id, session, by)
             self._require_user(user, session)
             if role != "owner":
                 check_keeps_an_owner(vault, user)
@@ -227,9 +257,9 @@ class MongoMetadata:
 
         self._in_transaction(change)
 
-    def remove_member(self, vault_id: str, user: str) -> None:
+    def remove_member(self, vault_id: str, user: str, *, by: Identity | None = None) -> None:
         def remove(session: ClientSession) -> None:
-            vault = self._require_vault(vault_id, session)
+            vault = self._require_vault(vault_id, session, by)
             if user not in vault.members:
                 raise no_member(vault, user)
             check_keeps_an_owner(vault, user)
@@ -248,18 +278,20 @@ class MongoMetadata:
 
         self._in_transaction(change)
 
-    def set_auto_merge(self, vault_id: str, on: bool) -> None:
+    def set_auto_merge(self, vault_id: str, on: bool, *, by: Identity | None = None) -> None:
         def change(session: ClientSession) -> None:
-            self._require_vault(vault_id, session)
+            self._require_vault(vault_id, session, by)
             setting = {"$set": {"auto_merge": on}, "$inc": {"revision": 1}}
             self._db["vaults"].update_one({"_id": key_of(vault_id)}, setting, session=session)
 
         self._in_transaction(change)
 
-    def remove_vault(self, vault_id: str) -> None:
+    def remove_vault(self, vault_id: str, *, by: Identity | None = None) -> None:
         key = key_of(vault_id)
 
         def hide(session: ClientSession) -> None:
+            if by is not None:
+                self._require_vault(vault_id, session, by)
             # Without its name nobody finds it, and no transaction on it commits. Cut off here, `prepare` goes on.
             there = {"_id": key, "name": {"$exists": True}}
             change = {"$unset": {"name": 1}, "$inc": {"revision": 1}}
@@ -338,11 +370,17 @@ class MongoMetadata:
 
     # -- writing
 
-    def transact(self, vault_id: str, work: Callable[[Transaction], T], about: Collection[str] = ()) -> T:
+    def transact(
+        self,
+        vault_id: str,
+        work: Callable[[Transaction], T],
+        about: Collection[str] = (),
+        by: Collection[Identity] = (),
+    ) -> T:
         key = key_of(vault_id)
 
         def attempt(deadline: float) -> T:
-            tx = MongoTransaction(self._db, key, about, self._now)
+            tx = MongoTransaction(self._db, key, about, self._now, by)
             result = work(tx)
             if tx.writes:
                 transaction.commit(self._client, tx.write, deadline)
@@ -377,11 +415,13 @@ class MongoMetadata:
         with translated():
             return transaction.run(self._client, in_turn)
 
-    def _require_vault(self, vault_id: str, session: ClientSession) -> Vault:
+    def _require_vault(self, vault_id: str, session: ClientSession, by: Identity | None = None) -> Vault:
+        """`by`: who has to own it. Raises NotFound, Unauthorized, Forbidden."""
+        people.check_good(self._db, by, session)
         found = self._db["vaults"].find_one({"_id": key_of(vault_id), "name": {"$exists": True}}, session=session)
         if found is None:
             raise no_vault()
-        return vault_of(found)
+        return vault_of(found) if by is None else admit(vault_of(found), by.user, "owner")
 
     def _require_user(self, name: str, session: ClientSession) -> None:
         # A write, so that a removal of the user at the same moment and this cannot both commit.

@@ -1,6 +1,11 @@
 """People, their devices, sessions and invitations in MongoDB. A user's devices and sessions are in the user's document,
 which whoever comes in has read anyway. What changes any of them happens in a transaction that begins with `take_turn`,
-one at a time."""
+one at a time.
+
+What makes a credential useless also raises the revision of every vault that its user is a member of. A group commit
+reads both in one command and writes the vault's document only where it still has that revision: so what it read of the
+credential is so when it commits, and that costs it no command.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +16,9 @@ from bson import Int64
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
+from store import access
 from store import mongo_transaction as transaction
-from store.base import Device, Invitation, Session, User
+from store.base import Device, Identity, Invitation, Session, User
 from store.mongo_documents import Document, key_of, vault_of
 from store.mongo_schema import Mongo
 from store.people import (
@@ -53,6 +59,7 @@ def set_password(db: Mongo, name: str, password: str, session: ClientSession, *,
     change |= {"devices": []} if revoke_devices else {}
     if db["users"].update_one({"_id": name}, {"$set": change}, session=session).matched_count == 0:
         raise no_user(name)
+    _mark(db, name, session)
     if revoke_devices:
         db["invitations"].delete_many({"user": name}, session=session)
 
@@ -60,7 +67,8 @@ def set_password(db: Mongo, name: str, password: str, session: ClientSession, *,
 def remove(db: Mongo, name: str, session: ClientSession) -> None:
     for document in db["vaults"].find({"members.user": name}, session=session):
         check_keeps_an_owner(vault_of(document), name)
-    db["vaults"].update_many({"members.user": name}, {"$pull": {"members": {"user": name}}}, session=session)
+    leaving: Document = {"$pull": {"members": {"user": name}}, "$inc": {"revision": 1}}
+    db["vaults"].update_many({"members.user": name}, leaving, session=session)
     db["invitations"].delete_many({"user": name}, session=session)
     if db["users"].delete_one({"_id": name}, session=session).deleted_count == 0:
         raise no_user(name)
@@ -79,6 +87,17 @@ def rename(db: Mongo, name: str, new: str, session: ClientSession) -> None:
     db["invitations"].update_many({"user": name}, {"$set": {"user": new}}, session=session)
 
 
+def check_good(db: Mongo, by: Identity | None, session: ClientSession) -> None:
+    """Raises Unauthorized where what `by` came with is not good any more."""
+    if by is not None:
+        access.check_good(user(db, by.user, session), by)
+
+
+def _mark(db: Mongo, name: str, session: ClientSession) -> None:
+    """Has every commit that read the user's credentials before begin anew."""
+    db["vaults"].update_many({"members.user": name}, {"$inc": {"revision": 1}}, session=session)
+
+
 # -- devices
 
 
@@ -91,6 +110,7 @@ def remove_device(db: Mongo, name: str, device: str, session: ClientSession) -> 
     owner = _require(db, name, session)
     _set_devices(db, name, without_device(owner, device), session)
     _set_sessions(db, name, sessions_not_of(owner, device), session)
+    _mark(db, name, session)
 
 
 # -- sessions
@@ -106,6 +126,7 @@ def add_session(db: Mongo, name: str, made: Session, now: Now, session: ClientSe
 
 def remove_session(db: Mongo, name: str, session_id: str, session: ClientSession) -> None:
     _set_sessions(db, name, without_session(_require(db, name, session), session_id), session)
+    _mark(db, name, session)
 
 
 # -- invitations

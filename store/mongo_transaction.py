@@ -23,7 +23,7 @@ from pymongo.operations import ReplaceOne
 from pymongo.read_concern import ReadConcern
 
 from store import mongo_log as log
-from store.base import Totals, Vault
+from store.base import Identity, Totals, Vault
 from store.errors import Unavailable
 from store.mongo_documents import (
     Document,
@@ -130,9 +130,18 @@ class MongoTransaction:
     `write` gets to it, all of it is as it was.
     """
 
-    def __init__(self, db: Mongo, key: int, about: Collection[str], now: Callable[[int], int]) -> None:
+    def __init__(
+        self,
+        db: Mongo,
+        key: int,
+        about: Collection[str],
+        now: Callable[[int], int],
+        by: Collection[Identity] = (),
+    ) -> None:
         self._db = db
         self._key = key
+        self._by = frozenset(by)
+        self._good: set[Identity] = set()
         self._heads: dict[str, Version | None] = {}
         self._below: list[Version] = []
         self._below_known: set[str] = set()
@@ -152,6 +161,7 @@ class MongoTransaction:
         paths = next(log.chunks(about), [])
         folders = next(log.chunks({folder for path in paths for folder in ancestors(path)}), [])
         rows = list(self._aggregate(paths, folders)) if paths else self._only_vault()
+        self._good = {who for who in self._by for row in rows if "good" in row and _matches(row["good"], who)}
         check_writable(next((move_of(row["move"]) for row in rows if "move" in row), None))
         vault = next((row for row in rows if "vault" in row), None)
         if vault is None or "name" not in vault["vault"]:
@@ -181,6 +191,7 @@ class MongoTransaction:
             {"$match": {"_id.v": key, "p": ""}},
             {"$unionWith": {"coll": "vaults", "pipeline": [{"$match": {"_id": key}}, _WITH_TIME]}},
             _MOVE,
+            *_credentials(self._by),
             {"$unionWith": {"coll": "versions", "pipeline": newest}},
             {"$unionWith": {"coll": "versions", "pipeline": lying_below}},
             {"$unionWith": {"coll": "conflicts", "pipeline": on}},
@@ -188,7 +199,8 @@ class MongoTransaction:
         return log.aggregate(self._db, stages)
 
     def _only_vault(self) -> list[Document]:
-        return list(self._db["vaults"].aggregate([{"$match": {"_id": self._key}}, _WITH_TIME, _MOVE]))
+        stages: list[Document] = [{"$match": {"_id": self._key}}, _WITH_TIME, _MOVE, *_credentials(self._by)]
+        return list(self._db["vaults"].aggregate(stages))
 
     # -- reading
 
@@ -237,6 +249,10 @@ class MongoTransaction:
             if there is not None:
                 return {path: there}
         return {}
+
+    def is_good(self, who: Identity) -> bool:
+        assert who in self._by, "whoever is asked about was named before the transaction began"
+        return who in self._good
 
     def find(self, wanted: Collection[tuple[str, int]]) -> dict[tuple[str, int], Version]:
         return log.find(self._db, self._key, wanted)
@@ -290,6 +306,28 @@ class MongoTransaction:
             documents = [conflict_document(self._key, one) for one in self._saved.values()]
             replacing = [ReplaceOne({"_id": one["_id"]}, one, upsert=True) for one in documents]
             self._db["conflicts"].bulk_write(replacing, session=session)
+
+
+def _credentials(by: Collection[Identity]) -> list[Document]:
+    """A stage that adds what is kept of these credentials: the users, each with no more devices than are asked about.
+
+    It comes after the vault's document, whose revision goes up with whatever makes one of them useless.
+    """
+    if not by:
+        return []
+    names = sorted({one.device for one in by if one.device is not None})
+    devices = {"$filter": {"input": "$devices", "cond": {"$in": ["$$this.name", names]}}}
+    good = {"user": "$_id", "password": "$password", "devices": devices, "sessions": "$sessions.id"}
+    chosen = {"$match": {"_id": {"$in": sorted({one.user for one in by})}}}
+    return [{"$unionWith": {"coll": "users", "pipeline": [chosen, {"$project": {"_id": 0, "good": good}}]}}]
+
+
+def _matches(kept: Document, who: Identity) -> bool:
+    devices = {one["name"]: one["hash"] for one in kept["devices"] or ()}
+    stored = kept["password"] if who.device is None else devices.get(who.device)
+    if kept["user"] != who.user or stored != who.stored:
+        return False
+    return who.session is None or who.session in (kept.get("sessions") or ())
 
 
 def _increments(totals: Totals, opened: int) -> Document:

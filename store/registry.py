@@ -6,9 +6,10 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Self
 
-from store.base import RANK, Bodies, Bus, Metadata, PeopleChanged, Role, Vault
+from store.access import Caller, admit
+from store.base import RANK, Bodies, Bus, Identity, Metadata, PeopleChanged, Role, Vault
 from store.bus import LocalBus
-from store.errors import BadRequest, Forbidden, NameTaken, NotFound, OtherVault
+from store.errors import BadRequest, Forbidden, NameTaken, OtherVault
 from store.offload import Offload, inline
 from sync.model import Version
 from sync.paths import is_name
@@ -31,6 +32,8 @@ class Registry:
     """The door to every vault: nothing else decides who may enter.
 
     `creators`: who may make vaults, None for everybody. `most_vaults`: how many one person may own; 0 is no limit.
+    `by`: whose request a change is, which is looked at where it is committed (store/access.py); None: whoever runs the
+    server.
     """
 
     def __init__(
@@ -57,7 +60,7 @@ class Registry:
     def all(self) -> list[Vault]:
         return self._metadata.vaults()
 
-    def create(self, user: str, name: str) -> tuple[Vault, bool]:
+    def create(self, user: str, name: str, by: Caller | None) -> tuple[Vault, bool]:
         """The vault, and whether it was made now. Raises NameTaken where it is somebody else's, BadRequest; Forbidden
         for one who may make none, TooMany for one who owns as many as may be."""
         if isinstance(name, VaultName):
@@ -66,7 +69,7 @@ class Registry:
         if self._creators is not None and user not in self._creators:
             return self._only_known(user, name), False
         try:
-            return self._metadata.create_vault(name, user, self._most_vaults), True
+            return self._metadata.create_vault(name, user, self._most_vaults, by=_identity(by)), True
         except NameTaken:
             there = self._metadata.vault(name)
             if there is None or user not in there.members:
@@ -92,21 +95,21 @@ class Registry:
         vault, head = self._metadata.vault_and_head(str(name), path)
         return _admit(vault, user, need, name), head
 
-    def set_member(self, vault: Vault, user: str, role: str) -> None:
+    def set_member(self, vault: Vault, user: str, role: str, by: Caller | None) -> None:
         """Raises BadRequest, NotFound, LastOwner; TooMany for a new owner who owns as many vaults as may be."""
         if role not in RANK:
             raise BadRequest("the role has to be read, write or owner")
-        self._metadata.set_member(vault.id, user, role, self._most_vaults)
+        self._metadata.set_member(vault.id, user, role, self._most_vaults, by=_identity(by))
         self._bus.publish(PeopleChanged())
 
-    def remove_member(self, vault: Vault, user: str) -> None:
+    def remove_member(self, vault: Vault, user: str, by: Caller | None) -> None:
         """Raises NotFound, LastOwner."""
-        self._metadata.remove_member(vault.id, user)
+        self._metadata.remove_member(vault.id, user, by=_identity(by))
         self._bus.publish(PeopleChanged())
 
-    def set_auto_merge(self, vault: Vault, on: bool) -> Vault:
+    def set_auto_merge(self, vault: Vault, on: bool, by: Caller | None) -> Vault:
         """Whether conflicts whose texts merge without doubt are settled so; the vault with that. Raises NotFound."""
-        self._metadata.set_auto_merge(vault.id, on)
+        self._metadata.set_auto_merge(vault.id, on, by=_identity(by))
         return replace(vault, auto_merge=on)
 
     def rename(self, vault: Vault, name: str) -> None:
@@ -115,9 +118,9 @@ class Registry:
         self._metadata.rename_vault(vault.id, name)
         self._bus.publish(PeopleChanged())  # nobody is in one of the old name any more
 
-    def remove(self, vault: Vault) -> None:
+    def remove(self, vault: Vault, by: Caller | None) -> None:
         """The metadata first: bodies that nothing refers to are garbage, the reverse would be a loss."""
-        self._metadata.remove_vault(vault.id)
+        self._metadata.remove_vault(vault.id, by=_identity(by))
         self._bus.publish(PeopleChanged())  # nobody is in it any more
         self._offload(self._bodies.remove_vault, vault.id)
 
@@ -130,14 +133,14 @@ def _check_name(name: str) -> None:
 
 
 def _admit(vault: Vault | None, user: str, need: Role, name: str) -> Vault:
-    role = vault.members.get(user) if vault else None
-    if vault is None or role is None:
-        raise NotFound("there is no such vault, or you are not a member of it: ask its owner")
+    vault = admit(vault, user, "read")
     if isinstance(name, VaultName) and name.id != vault.id:
         raise OtherVault(
             f"{vault.name} is another vault than this client was connected to: that one was removed, or its name was "
             "given to this one"
         )
-    if RANK[role] < RANK[need]:
-        raise Forbidden(f"your role in {vault.name} is {role}; this needs {need}: ask an owner")
-    return vault
+    return admit(vault, user, need)
+
+
+def _identity(by: Caller | None) -> Identity | None:
+    return None if by is None else by.identity

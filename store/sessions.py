@@ -13,9 +13,8 @@ import secrets
 import time
 from collections.abc import Callable
 
-from store.base import Bus, Metadata, Session, SessionsChanged
+from store.base import Bus, Identity, Metadata, Session, SessionsChanged
 from store.refusals import no_user
-from store.users import Identity
 
 LIFETIME_S = 30 * 24 * 3600
 # Of what a browser calls itself.
@@ -36,9 +35,10 @@ class Sessions:
         self._secret: bytes | None = None
 
     def begin(self, who: Identity, agent: str) -> tuple[str, Session]:
-        """The cookie, and what is kept. Raises NotFound."""
+        """The cookie, and what is kept. Raises Unauthorized."""
         name = "".join(letter if letter.isprintable() else "?" for letter in agent[:LONGEST_AGENT])
-        session = self._metadata.add_session(who.user, secrets.token_hex(8), who.device, name, LIFETIME_S)
+        session_id = secrets.token_hex(8)
+        session = self._metadata.add_session(who.user, session_id, who.device, name, LIFETIME_S, by=who)
         return f"{who.user}:{session.id}:{self._sign(who, session.id)}", session
 
     def identity(self, cookie: str) -> Identity | None:
@@ -67,9 +67,9 @@ class Sessions:
         """The session that `who` came with."""
         return next((one for one in self.of(who.user) if one.id == who.session), None)
 
-    def end(self, user: str, session_id: str) -> None:
-        """Raises NotFound."""
-        self._metadata.remove_session(user, session_id)
+    def end(self, user: str, session_id: str, by: Identity) -> None:
+        """Raises NotFound, Unauthorized."""
+        self._metadata.remove_session(user, session_id, by=by)
         self._bus.publish(SessionsChanged())
 
     def _now(self) -> int:

@@ -21,8 +21,9 @@ from urllib.parse import quote
 
 from store import sqlite_log as log
 from store import sqlite_people as people
+from store.access import admit
 from store.aging import Aging
-from store.base import Device, Invitation, Query, Role, Session, Transaction, User, Vault, as_lapses
+from store.base import Device, Identity, Invitation, Query, Role, Session, Transaction, User, Vault, as_lapses
 from store.errors import DiskFull, StoreError, Unavailable
 from store.facts import Purged
 from store.moving import Moving, check_writable
@@ -217,29 +218,54 @@ class SqliteMetadata:
     def add_device(self, user: str, device: str, hash: str) -> None:
         self._write(lambda db: people.add_device(db, user, Device(device, hash, self._now())))
 
-    def remove_device(self, user: str, device: str) -> None:
-        self._write(lambda db: people.remove_device(db, user, device))
+    def remove_device(self, user: str, device: str, *, by: Identity | None = None) -> None:
+        def remove(db: sqlite3.Connection) -> None:
+            people.check_good(db, by)
+            people.remove_device(db, user, device)
 
-    def add_session(self, user: str, session_id: str, device: str | None, agent: str, valid_s: int) -> Session:
+        self._write(remove)
+
+    def add_session(
+        self,
+        user: str,
+        session_id: str,
+        device: str | None,
+        agent: str,
+        valid_s: int,
+        *,
+        by: Identity | None = None,
+    ) -> Session:
         def add(db: sqlite3.Connection) -> Session:
+            people.check_good(db, by)
             now = self._now()
             return people.add_session(db, user, Session(session_id, device, now, now + valid_s * 1_000_000, agent))
 
         return self._write(add)
 
-    def remove_session(self, user: str, session_id: str) -> None:
-        self._write(lambda db: people.remove_session(db, user, session_id))
+    def remove_session(self, user: str, session_id: str, *, by: Identity | None = None) -> None:
+        def remove(db: sqlite3.Connection) -> None:
+            people.check_good(db, by)
+            people.remove_session(db, user, session_id)
 
-    def add_invitation(self, hash: str, user: str, vault_id: str, valid_s: int) -> Invitation:
-        return self._write(lambda db: people.invite(db, hash, user, vault_id, self._now(), valid_s))
+        self._write(remove)
+
+    def add_invitation(
+        self, hash: str, user: str, vault_id: str, valid_s: int, *, by: Identity | None = None
+    ) -> Invitation:
+        def invite(db: sqlite3.Connection) -> Invitation:
+            people.check_good(db, by)
+            return people.invite(db, hash, user, vault_id, self._now(), valid_s)
+
+        return self._write(invite)
 
     def redeem(self, hash: str, device: str, password: str) -> tuple[str, str]:
         return self._write(lambda db: people.redeem(db, hash, Device(device, password, self._now())))
 
     # -- vaults
 
-    def create_vault(self, name: str, owner: str, most: int = 0) -> Vault:
+    def create_vault(self, name: str, owner: str, most: int = 0, *, by: Identity | None = None) -> Vault:
         def create(db: sqlite3.Connection) -> Vault:
+            people.check_good(db, by)
             people.require(db, owner)
             key = secrets.randbits(62)
             row = (key, name, secrets.token_hex(6))
@@ -267,9 +293,9 @@ class SqliteMetadata:
     def vaults(self, member: str | None = None) -> list[Vault]:
         return self._read(lambda db: _vaults(db, member=member))
 
-    def set_member(self, vault_id: str, user: str, role: Role, most: int = 0) -> None:
+    def set_member(self, vault_id: str, user: str, role: Role, most: int = 0, *, by: Identity | None = None) -> None:
         def change(db: sqlite3.Connection) -> None:
-            vault = _require_vault(db, vault_id)
+            vault = _require_vault(db, vault_id, by)
             people.require(db, user)
             if role != "owner":
                 check_keeps_an_owner(vault, user)
@@ -279,9 +305,9 @@ class SqliteMetadata:
 
         self._write(change)
 
-    def remove_member(self, vault_id: str, user: str) -> None:
+    def remove_member(self, vault_id: str, user: str, *, by: Identity | None = None) -> None:
         def remove(db: sqlite3.Connection) -> None:
-            vault = _require_vault(db, vault_id)
+            vault = _require_vault(db, vault_id, by)
             if user not in vault.members:
                 raise no_member(vault, user)
             check_keeps_an_owner(vault, user)
@@ -298,16 +324,16 @@ class SqliteMetadata:
 
         self._write(change)
 
-    def set_auto_merge(self, vault_id: str, on: bool) -> None:
+    def set_auto_merge(self, vault_id: str, on: bool, *, by: Identity | None = None) -> None:
         def change(db: sqlite3.Connection) -> None:
-            _require_vault(db, vault_id)
+            _require_vault(db, vault_id, by)
             db.execute("UPDATE vaults SET auto_merge = ? WHERE key = ?", (on, int(vault_id, 16)))
 
         self._write(change)
 
-    def remove_vault(self, vault_id: str) -> None:
+    def remove_vault(self, vault_id: str, *, by: Identity | None = None) -> None:
         def remove(db: sqlite3.Connection) -> None:
-            _require_vault(db, vault_id)
+            _require_vault(db, vault_id, by)
             for table in ("versions", "conflicts", "members"):
                 db.execute(f"DELETE FROM {table} WHERE vault = ?", (int(vault_id, 16),))
             db.execute("DELETE FROM vaults WHERE key = ?", (int(vault_id, 16),))
@@ -365,7 +391,13 @@ class SqliteMetadata:
 
     # -- writing
 
-    def transact(self, vault_id: str, work: Callable[[Transaction], T], about: Collection[str] = ()) -> T:  # noqa: ARG002  # a file is never far away
+    def transact(
+        self,
+        vault_id: str,
+        work: Callable[[Transaction], T],
+        about: Collection[str] = (),  # noqa: ARG002  # a file is never far away
+        by: Collection[Identity] = (),  # noqa: ARG002
+    ) -> T:
         return self._write(lambda db: work(log.SqliteTransaction(db, _require_vault(db, vault_id), self._now())))
 
     def set_purge_mark(self, vault_id: str, stamp: int) -> None:
@@ -425,11 +457,13 @@ def _owned(db: sqlite3.Connection, user: str) -> int:
     return count
 
 
-def _require_vault(db: sqlite3.Connection, vault_id: str) -> Vault:
+def _require_vault(db: sqlite3.Connection, vault_id: str, by: Identity | None = None) -> Vault:
+    """`by`: who has to own it. Raises NotFound, Unauthorized, Forbidden."""
+    people.check_good(db, by)
     found = _vaults(db, key=int(vault_id, 16))
     if not found:
         raise no_vault()
-    return found[0]
+    return found[0] if by is None else admit(found[0], by.user, "owner")
 
 
 @contextmanager

@@ -10,7 +10,9 @@ import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 
-from store.base import LOOKED_AT, Query, Totals, Vault
+from store import sqlite_people as people
+from store.access import is_good
+from store.base import LOOKED_AT, Identity, Query, Totals, Vault
 from store.facts import Purged, gather, moved, settle
 from sync.model import Candidate, Conflict, Version
 from sync.plan import Facts
@@ -295,6 +297,10 @@ class SqliteTransaction:
             "UPDATE vaults SET clock = ?, files = files + ?, bytes = bytes + ?, stored = stored + ? WHERE key = ?",
             (clock, totals.files, totals.bytes, totals.stored, self._key),
         )
+
+    def is_good(self, who: Identity) -> bool:
+        found = people.user(self._db, who.user)
+        return found is not None and is_good(found, who)
 
     def conflict(self, conflict_id: str) -> Conflict | None:
         return conflict(self._db, self._key, conflict_id)

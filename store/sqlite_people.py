@@ -7,7 +7,8 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from store.base import Device, Invitation, Session, User
+from store import access
+from store.base import Device, Identity, Invitation, Session, User
 from store.people import (
     check_may_invite,
     is_open,
@@ -70,6 +71,12 @@ def require(db: sqlite3.Connection, name: str) -> User:
     if found is None:
         raise no_user(name)
     return found
+
+
+def check_good(db: sqlite3.Connection, by: Identity | None) -> None:
+    """Raises Unauthorized where what `by` came with is not good any more."""
+    if by is not None:
+        access.check_good(user(db, by.user), by)
 
 
 def insert(db: sqlite3.Connection, people: Iterable[User]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal, NamedTuple
 
+from store.access import Caller, check_writer
 from store.base import Bodies, Bus, Metadata, Transaction, Vault
 from store.bodies_confirm import confirm
 from store.commit import Committed, Group
@@ -105,7 +106,7 @@ class Undo:
         self._offload = offload
         self._counting = Counting(metadata, bodies, offload)
 
-    def preview(self, vault: Vault, asked: Asked, *, device: str, user: str) -> Undone:
+    def preview(self, vault: Vault, asked: Asked, *, by: Caller) -> Undone:
         """What `run` would do now. Raises BadCursor, CursorExpired, Purged."""
         undone, steps = self._plan(vault, asked)
         gone: set[str] = set()  # for a file may come back where a folder would be gone by then
@@ -115,23 +116,24 @@ class Undo:
             if not some:
                 continue
             about = {step.head.path for step in some}
-            done = self._metadata.transact(vault.id, partial(_judge, some, device, user, frozenset(gone)), about)
+            done = self._metadata.transact(vault.id, partial(_judge, some, by, frozenset(gone)), about, [by.identity])
             gone.update(one.version.path for one in done.changes if not one.version.live)
             _take(done, undone)
         return _in_order(undone)
 
-    def run(self, vault: Vault, asked: Asked, *, device: str, user: str) -> Undone:
-        """Puts back what stood at `asked.since`, as new versions by this device and user, up to 1,000 a transaction.
+    def run(self, vault: Vault, asked: Asked, *, by: Caller) -> Undone:
+        """Puts back what stood at `asked.since`, as new versions by the caller, up to 1,000 a transaction.
 
-        Raises BadCursor, CursorExpired, Purged, Full, Unavailable. What was committed before such an error stays, and
+        Raises BadCursor, CursorExpired, Purged, Full, Unavailable; Unauthorized, NotFound or Forbidden where the caller
+        may not write (any more). What was committed before such an error stays, and
         asking again goes on with the rest.
         """
         undone, steps = self._plan(vault, asked)
         for start in range(0, len(steps), MOST_WRITES):
-            self._put_back(vault, steps[start : start + MOST_WRITES], undone, device, user)
+            self._put_back(vault, steps[start : start + MOST_WRITES], undone, by)
         return _in_order(undone)
 
-    def _put_back(self, vault: Vault, steps: Sequence[_Step], undone: Undone, device: str, user: str) -> None:
+    def _put_back(self, vault: Vault, steps: Sequence[_Step], undone: Undone, by: Caller) -> None:
         with self._counting.new_bodies(vault) as new:
             there = self._offload(self._bodies.reuse, vault.id, _bodies_of(steps))
             new.update(digest for digest, is_new in there.items() if is_new)
@@ -140,7 +142,7 @@ class Undo:
             if not some:
                 return
             about = {step.head.path for step in some}
-            done = self._metadata.transact(vault.id, partial(_commit, some, device, user, counted), about)
+            done = self._metadata.transact(vault.id, partial(_commit, some, by, counted), about, [by.identity])
             if done.committed is not None:
                 new.difference_update(done.committed.named)
                 restored = {(one.hash, one.size) for one in done.committed.versions if one.hash is not None}
@@ -203,16 +205,18 @@ class Undo:
         yield from found.items()
 
 
-def _commit(steps: Sequence[_Step], device: str, user: str, new: frozenset[str], tx: Transaction) -> _Done:
+def _commit(steps: Sequence[_Step], by: Caller, new: frozenset[str], tx: Transaction) -> _Done:
+    check_writer(tx, by.identity)
     group = Group(tx, {step.head.path for step in steps}, conflicts=False, new=new)
-    changes, skipped, _ = _judge_in(group, steps, device, user)
+    changes, skipped, _ = _judge_in(group, steps, by.device, by.user)
     return _Done(changes, skipped, group.finish([]))
 
 
-def _judge(steps: Sequence[_Step], device: str, user: str, gone: frozenset[str], tx: Transaction) -> _Done:
+def _judge(steps: Sequence[_Step], by: Caller, gone: frozenset[str], tx: Transaction) -> _Done:
     """What `_commit` would do, of which nothing is written."""
+    check_writer(tx, by.identity)
     group = Group(tx, {step.head.path for step in steps}, conflicts=False, gone=gone)
-    return _judge_in(group, steps, device, user)
+    return _judge_in(group, steps, by.device, by.user)
 
 
 def _judge_in(group: Group, steps: Sequence[_Step], device: str, user: str) -> _Done:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
-from store.base import Bus, Gap, Message, Metadata, PeopleChanged, User
+from store.base import Bus, Gap, Identity, Message, Metadata, PeopleChanged, User
 from store.bus import LocalBus
 from store.errors import BadRequest, NameTaken
 from store.offload import Offload, inline
@@ -31,18 +31,6 @@ REMEMBERED_S = 30.0
 KNOWN_S = 24 * 3600.0
 MOST_KNOWN = 1_000
 MAX_PASSWORD = 1_024
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who somebody has proved to be. `device`: whose own password that took, None for the user's; `stored`: what the
-    database kept of that password, by which it is seen whether it is still good (base.User.stored); `session`: the
-    browser's, where it was a cookie."""
-
-    user: str
-    device: str | None
-    stored: str
-    session: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

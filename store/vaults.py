@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-from store.base import Bodies, Bus, Metadata, Received, Transaction, Vault
+from store.access import Caller, check_writer
+from store.base import Bodies, Bus, Identity, Metadata, Received, Transaction, Vault
 from store.bodies_confirm import confirm
 from store.bodies_verify import damaged
 from store.commit import Batch, Committed, Group, Limits, Outcome
@@ -85,7 +86,11 @@ class Pushed:
 
 class Vaults:
     """Every write to a vault. `max_file` and `quota` are bytes; a quota of 0 is none. `candidates`: how many the open
-    conflicts on one path may have together."""
+    conflicts on one path may have together.
+
+    `by`: whose request it is. Every method with it raises Unauthorized, NotFound or Forbidden where it turns out in the
+    end that they may not write (any more); then nothing was stored, of a push nothing more.
+    """
 
     def __init__(
         self,
@@ -125,6 +130,7 @@ class Vaults:
         *,
         length: int | None,
         hash: str | None,
+        by: Caller,
     ) -> Outcome:
         """Stores a body as the path's newest version, or as a candidate where `write.keep` says so.
 
@@ -145,19 +151,19 @@ class Vaults:
             raise
         with self._counting.new_bodies(vault) as new:
             new.update(self._offload(self._bodies.keep, vault.id, [received]))
-            outcome = self._commit_one(vault, write, new)
-        return self._settled_by_merge(vault, [write], [outcome])[0]
+            outcome = self._commit_one(vault, write, new, by)
+        return self._settled_by_merge(vault, [write], [outcome], by)[0]
 
     @property
     def waiting(self) -> int:
         """Requests that wait for their turn to commit."""
         return self._groups.waiting
 
-    def delete(self, vault: Vault, write: Write) -> Outcome:
+    def delete(self, vault: Vault, write: Write, *, by: Caller) -> Outcome:
         """Stores a tombstone. Verdicts that come back: STORE, REPEATED. Raises Stale, NotFound."""
-        return self._commit_one(vault, write, set())
+        return self._commit_one(vault, write, set(), by)
 
-    def restore(self, vault: Vault, path: str, stamp: int, head: int | None, *, device: str, user: str) -> Outcome:
+    def restore(self, vault: Vault, path: str, stamp: int, head: int | None, *, by: Caller) -> Outcome:
         """Makes an older version's body the newest one. `head` is the head the person looked at.
 
         Raises NotFound, Purged, BadRequest (a tombstone), Stale, PathTaken, BodyMissing.
@@ -170,11 +176,11 @@ class Vaults:
         there = self._metadata.heads(vault.id, [path]).get(path)
         if (there.stamp if there else None) != head:
             raise Stale(_STALE, there)
-        write = Write(path, "put", head, device, user, version.hash, version.size, version.mtime)
+        write = Write(path, "put", head, by.device, by.user, version.hash, version.size, version.mtime)
         write = replace(write, executable=version.executable)
         with self._counting.new_bodies(vault) as new:
             self._require_bodies(vault, [(version.hash, version.size)], new)
-            return self._commit_one(vault, write, new)
+            return self._commit_one(vault, write, new, by)
 
     def _check_early(
         self, vault: Vault, head: Version | None, write: Write, length: int | None, hash: str | None
@@ -208,10 +214,10 @@ class Vaults:
             raise LengthMismatch(f"{length} bytes were announced, {received.size} came: send it again")
         return received
 
-    def _commit(self, vault: Vault, writes: Sequence[Write], new: set[str]) -> list[Outcome]:
+    def _commit(self, vault: Vault, writes: Sequence[Write], new: set[str], by: Caller) -> list[Outcome]:
         """Commits, and takes the bodies out of `new` that found a use. Raises BodyMissing."""
         counted = frozenset(new)
-        outcomes, named = self._groups.commit(vault.id, Batch(writes, counted))
+        outcomes, named = self._groups.commit(vault.id, Batch(writes, counted, by.identity))
         new -= named
         used = [one for one, outcome in zip(writes, outcomes, strict=True) if outcome.verdict in _USING]
         sizes = {one.hash: one.size for one in used if one.hash is not None}
@@ -219,8 +225,8 @@ class Vaults:
         self._counting.committed(vault, {digest: sizes[digest] for digest in sizes.keys() - counted})
         return outcomes
 
-    def _commit_one(self, vault: Vault, write: Write, new: set[str]) -> Outcome:
-        outcome = self._commit(vault, [write], new)[0]
+    def _commit_one(self, vault: Vault, write: Write, new: set[str], by: Caller) -> Outcome:
+        outcome = self._commit(vault, [write], new, by)[0]
         if outcome.verdict is Verdict.STALE:
             raise Stale(_STALE, outcome.head)
         if outcome.verdict is Verdict.NO_ROOM:
@@ -237,12 +243,12 @@ class Vaults:
 
     # -- many files
 
-    def push(self, vault: Vault, chunks: Iterable[bytes], *, device: str, user: str, keep: bool) -> Pushed:
+    def push(self, vault: Vault, chunks: Iterable[bytes], *, keep: bool, by: Caller) -> Pushed:
         """Commits the changes of a bundle, each for itself: what does not fit is refused, the rest goes on.
 
         Raises BadRequest, TooLarge; Full where not one change fits.
         """
-        intake = Intake(self._bodies, device=device, user=user, keep=keep, max_file=self._max_file)
+        intake = Intake(self._bodies, device=by.device, user=by.user, keep=keep, max_file=self._max_file)
         with self._counting.new_bodies(vault) as new:
             try:
                 for chunk in chunks:
@@ -253,8 +259,8 @@ class Vaults:
             except BaseException:
                 self._offload(intake.discard)
                 raise
-            writes, outcomes, after, cursor = self._commit_all(vault, items, new)
-        following = iter(self._settled_by_merge(vault, writes, outcomes))
+            writes, outcomes, after, cursor = self._commit_all(vault, items, new, by)
+        following = iter(self._settled_by_merge(vault, writes, outcomes, by))
         results = [_refused(item) if item.refusal else _result(item, next(following)) for item in items]
         return Pushed(results, after, cursor)
 
@@ -273,7 +279,7 @@ class Vaults:
         new |= {digest for digest, is_new in there.items() if is_new}
 
     def _commit_all(
-        self, vault: Vault, items: Sequence[Item], new: set[str]
+        self, vault: Vault, items: Sequence[Item], new: set[str], by: Caller
     ) -> tuple[list[Write], list[Outcome], int | None, int | None]:
         """What was committed and what became of each, and the stamps of `Pushed`."""
         open_items = [item for item in items if item.refusal is None and item.write]
@@ -283,7 +289,7 @@ class Vaults:
         for start in range(0, len(writes), MOST_WRITES):
             some = writes[start : start + MOST_WRITES]
             try:
-                done = self._commit(vault, some, new)
+                done = self._commit(vault, some, new, by)
             except Full as error:
                 if not outcomes:
                     raise
@@ -301,7 +307,7 @@ class Vaults:
 
     # -- what the disk has lost
 
-    def give_back(self, vault: Vault, hash: str, chunks: Iterable[bytes], *, length: int | None) -> None:
+    def give_back(self, vault: Vault, hash: str, chunks: Iterable[bytes], *, length: int | None, by: Caller) -> None:
         """Stores a body that the vault is known to have lost. Raises NotFound, HashMismatch, TooLarge, LengthMismatch,
         DiskFull."""
         if not self._offload(self._bodies.is_lost, vault.id, hash):
@@ -310,20 +316,25 @@ class Vaults:
         if received.hash != hash:
             self._offload(self._bodies.discard, [received])
             raise HashMismatch("the body's SHA-256 is another one: this is not what was lost")
+        try:  # nothing is committed, so this is where it is decided
+            self._metadata.transact(vault.id, lambda tx: check_writer(tx, by.identity), by=[by.identity])
+        except BaseException:
+            self._offload(self._bodies.discard, [received])
+            raise
         # Not counted as new: it was, all the time that it was lost.
         self._offload(self._bodies.keep, vault.id, [received])
 
     # -- conflicts
 
-    def resolve(self, vault: Vault, conflict_id: str, choice: Choice) -> list[Version]:
+    def resolve(self, vault: Vault, conflict_id: str, choice: Choice, *, by: Caller) -> list[Version]:
         """Settles a conflict in one transaction; returns the new versions in order.
 
         Raises NotFound, BadRequest (settled already, or a choice that makes no sense), Stale, PathTaken, TooLarge,
         Full.
         """
-        return self._resolve(vault, conflict_id, choice).versions
+        return self._resolve(by, vault, conflict_id, choice).versions
 
-    def _resolve(self, vault: Vault, conflict_id: str, choice: Choice) -> Committed:
+    def _resolve(self, by: Caller, vault: Vault, conflict_id: str, choice: Choice) -> Committed:
         with self._counting.new_bodies(vault) as new:
             if choice.text is not None:
                 received = self._receive_text(vault, choice.text)
@@ -334,7 +345,8 @@ class Vaults:
                 raise NotFound("there is no such conflict")
             lost = self._require_sides(vault, conflict, choice, new)
             counted = frozenset(new)
-            done = self._metadata.transact(vault.id, partial(_resolve, conflict_id, choice, counted), {conflict.path})
+            work = partial(_resolve, by.identity, conflict_id, choice, counted)
+            done = self._metadata.transact(vault.id, work, {conflict.path}, [by.identity])
             new.difference_update(done.named)
             wanted = {(one.hash, one.size) for one in done.versions if one.hash is not None and one.hash not in lost}
             confirm(self._bodies, self._offload, vault.id, wanted)
@@ -355,7 +367,9 @@ class Vaults:
             raise
         return received
 
-    def _settled_by_merge(self, vault: Vault, writes: Sequence[Write], outcomes: list[Outcome]) -> list[Outcome]:
+    def _settled_by_merge(
+        self, vault: Vault, writes: Sequence[Write], outcomes: list[Outcome], by: Caller
+    ) -> list[Outcome]:
         """Where the vault wants that: new candidates merged, and what became of their conflicts in the outcomes."""
         if not vault.auto_merge:
             return outcomes
@@ -364,16 +378,16 @@ class Vaults:
         def attempt(write: Write, outcome: Outcome) -> Outcome:
             if outcome.conflict is None or time.monotonic() > deadline:
                 return outcome
-            conflict = settle_by_merge(self._merging, self._resolve_merged, vault, outcome.conflict, write)
+            conflict = settle_by_merge(self._merging, partial(self._resolve_merged, by), vault, outcome.conflict, write)
             return replace(outcome, conflict=conflict)
 
         return [attempt(write, outcome) for write, outcome in zip(writes, outcomes, strict=True)]
 
-    def _resolve_merged(self, vault: Vault, conflict_id: str, choice: Choice) -> Committed:
+    def _resolve_merged(self, by: Caller, vault: Vault, conflict_id: str, choice: Choice) -> Committed:
         if self._quota.limit:  # the vault has grown by the candidate
             there = self._metadata.vault(vault.name)
             vault = there if there is not None and there.id == vault.id else vault
-        return self._resolve(vault, conflict_id, choice)
+        return self._resolve(by, vault, conflict_id, choice)
 
     # -- room and bodies
 
@@ -407,7 +421,8 @@ class Vaults:
                 raise damaged(digest)
 
 
-def _resolve(conflict_id: str, choice: Choice, new: Collection[str], tx: Transaction) -> Committed:
+def _resolve(who: Identity, conflict_id: str, choice: Choice, new: Collection[str], tx: Transaction) -> Committed:
+    check_writer(tx, who)
     conflict = tx.conflict(conflict_id)
     if conflict is None:
         raise NotFound("there is no such conflict")

@@ -19,11 +19,11 @@ from handlers.exchange import request_id
 from handlers.live.pool import Guest, Pool
 from handlers.problems import Problem
 from handlers.wire import Detached, take
-from store.base import Metadata, Vault
+from store.access import check_good
+from store.base import Identity, Metadata, Vault
 from store.errors import CursorExpired
 from store.reader import Reader
 from store.registry import Registry
-from store.users import Identity
 
 VERSION = "13"
 SUBPROTOCOL = "gobi.v1"
@@ -61,10 +61,8 @@ class Live:
         raise Detached
 
     def _check_still_good(self, who: Identity) -> None:
-        """The password may be a remembered one, and a socket lasts. Raises Problem."""
-        found = self._metadata.user(who.user)
-        if found is None or found.stored(who.device) != who.stored:
-            raise Problem("unauthorized", "the password was changed or revoked, or the user removed")
+        """The password may be a remembered one, and a socket lasts. Raises Unauthorized."""
+        check_good(self._metadata.user(who.user), who)
 
     def _place(self, req: falcon.Request, vault: Vault) -> int | None:
         """Where the client stands in the log, or None where its cursor is no good. Raises BadCursor."""

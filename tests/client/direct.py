@@ -67,7 +67,7 @@ class Server(OneVault):
         super().__init__(metadata, DiskBodies(folder / "bodies"), NAME, max_file=max_file, quota=quota)
         if not self.metadata.users():
             self.metadata.add_user(USER, "")
-            self.registry.create(USER, NAME)
+            self.registry.create(USER, NAME, None)
 
     def transport(self, device: str) -> Direct:
         return Direct(self, device)
@@ -127,7 +127,7 @@ class Direct(Overheard):
         with self._request("push"):
             self.pushed += changes
             pushed = self.server.vaults.push(
-                self._writable(), [_bundle(changes, bodies)], device=self.device, user=USER, keep=keep
+                self._writable(), [_bundle(changes, bodies)], keep=keep, by=self.server.by(self.device)
             )
         results = [
             Result(one.path, one.status, one.version, self._conflict(one.conflict), one.code, one.head)
@@ -143,7 +143,9 @@ class Direct(Overheard):
                 chunks = iter(lambda: body.read(1 << 18), b"")
                 vault = self._writable()
                 head = self.server.metadata.heads(vault.id, [change.path]).get(change.path)
-                outcome = self.server.vaults.put(vault, head, write, chunks, length=change.size, hash=change.hash)
+                outcome = self.server.vaults.put(
+                    vault, head, write, chunks, length=change.size, hash=change.hash, by=self.server.by()
+                )
         except ServerRefused as no:
             if no.status in (401, 403, 404):
                 raise
@@ -196,7 +198,7 @@ class Direct(Overheard):
     def give_back(self, hash: str, size: int, body: BinaryIO) -> None:
         with self._request("give_back"):
             body.seek(0)
-            self.server.vaults.give_back(self._writable(), hash, [body.read()], length=size)
+            self.server.vaults.give_back(self._writable(), hash, [body.read()], length=size, by=self.server.by())
 
     def _writable(self) -> Vault:
         return self.server.registry.enter(USER, NAME, "write")

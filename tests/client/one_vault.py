@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from store.base import Metadata, Vault
+from store.access import Caller
+from store.base import Identity, Metadata, Vault
 from store.bodies import DiskBodies
 from store.bus import LocalBus
 from store.reader import Reader
@@ -40,6 +41,13 @@ class OneVault(ABC):
     def vault(self) -> Vault:
         return self.registry.enter(USER, self.name)
 
+    def by(self, device: str = "page") -> Caller:
+        """Who asks: that person, by their own password."""
+        found = self.metadata.user(USER)
+        assert found is not None
+        assert found.password is not None
+        return Caller(USER, device, Identity(USER, None, found.password))
+
     def files(self) -> dict[str, bytes]:
         """The live files and their bytes."""
         vault = self.vault
@@ -70,16 +78,16 @@ class OneVault(ABC):
         """Settles the only open conflict."""
         (conflict,) = self.conflicts()
         head = self.metadata.heads(self.vault.id, [conflict.path])[conflict.path]
-        self.vaults.resolve(self.vault, conflict.id, Choice(keep, head.stamp, "page", USER, candidate))
+        self.vaults.resolve(self.vault, conflict.id, Choice(keep, head.stamp, "page", USER, candidate), by=self.by())
 
     def put(self, path: str, content: bytes, device: str = "elsewhere", mtime: int | None = None) -> Version:
         """A new version on top of whatever is there."""
         head = self.metadata.heads(self.vault.id, [path]).get(path)
         write = Write(path, "put", head.stamp if head else None, device, USER, mtime=mtime)
-        outcome = self.vaults.put(self.vault, head, write, [content], length=len(content), hash=None)
+        outcome = self.vaults.put(self.vault, head, write, [content], length=len(content), hash=None, by=self.by())
         assert outcome.version is not None
         return outcome.version
 
     def delete(self, path: str, device: str = "elsewhere") -> None:
         head = self.metadata.heads(self.vault.id, [path])[path]
-        self.vaults.delete(self.vault, Write(path, "delete", head.stamp, device, USER))
+        self.vaults.delete(self.vault, Write(path, "delete", head.stamp, device, USER), by=self.by())

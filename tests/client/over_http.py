@@ -50,7 +50,7 @@ class SharedVault(OneVault):
         name = f"shared-{next(self._numbers)}"
         super().__init__(deployment.database.open(), DiskBodies(deployment.bodies), name)
         self._lines = lines
-        self.registry.create(USER, name)
+        self.registry.create(USER, name, None)
 
     def transport(self, device: str) -> OverHttp:
         return OverHttp([HttpTransport(line, self.name) for line in self._lines.of(device)])

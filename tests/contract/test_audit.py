@@ -153,5 +153,5 @@ def test_where_the_disk_does_not_give_a_body_the_others_are_looked_at_and_it_is_
     assert {(one.path, one.state) for one in report.lost} == {("one", "rotten"), ("two", "rotten")}
     assert (bad.exists(), rotten.exists()) == (True, False)
     assert world.reader.lost(world.vault) == sorted([sha256(b"one"), sha256(b"two")])
-    world.vaults.give_back(world.vault, sha256(b"one"), [b"one"], length=3)
+    world.vaults.give_back(world.vault, sha256(b"one"), [b"one"], length=3, by=world.by())
     assert world.body(versions[b"one"]) == b"one"

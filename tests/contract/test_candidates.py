@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from store.base import Transaction
+from store.base import Identity, Transaction
 from store.errors import TooMany
 from store.vaults import Vaults
 from sync.candidates import MOST, MOST_OF_DEVICE
@@ -215,7 +215,12 @@ def test_a_push_of_a_thousand_edits_of_one_file_writes_its_conflict_once(world: 
     saved = list[Conflict]()
     transact = world.metadata.transact
 
-    def watched(vault_id: str, work: Callable[[Transaction], Any], about: Collection[str] = ()) -> Any:
+    def watched(
+        vault_id: str,
+        work: Callable[[Transaction], Any],
+        about: Collection[str] = (),
+        by: Collection[Identity] = (),
+    ) -> Any:
         def watching(tx: Transaction) -> Any:
             save = tx.save_conflict
 
@@ -226,7 +231,7 @@ def test_a_push_of_a_thousand_edits_of_one_file_writes_its_conflict_once(world: 
             tx.save_conflict = noted  # type: ignore[method-assign]
             return work(tx)
 
-        return transact(vault_id, watching, about)
+        return transact(vault_id, watching, about, by)
 
     world.metadata.transact = watched  # type: ignore[method-assign]
     files = [("a.md", edit(number)) for number in range(1_000)]

@@ -280,7 +280,7 @@ def test_what_is_committed_on_a_body_that_is_just_about_to_go_finds_it_in_its_pl
 def test_bodies_of_a_removed_vault_go_and_what_is_not_gobis_is_never_touched(past: Past) -> None:
     world = past.world
     world.new("a", b"a")
-    other, _ = world.registry.create(USER, "other")
+    other, _ = world.registry.create(USER, "other", None)
     past.upload(b"other's", other.id)
     past.grow_old()
     world.metadata.remove_vault(other.id)
@@ -310,7 +310,7 @@ def test_with_another_database_than_the_bodies_own_nothing_goes(past: Past) -> N
     before = past.files()
     with pytest.raises(Misconfigured, match="no vault at all"):
         past.collect(force=True)
-    world.registry.create(USER, NAME)
+    world.registry.create(USER, NAME, None)
     with pytest.raises(Misconfigured, match="only other vaults"):
         past.collect(force=True)
     assert past.files() == before

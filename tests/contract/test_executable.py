@@ -26,14 +26,16 @@ def world(backend: Backend, tmp_path: Path) -> World:
 
 def put(world: World, body: bytes, base: int | None, executable: bool | None = None, *, path: str = "run") -> Version:
     write = Write(path, "put", base, "laptop", USER, executable=executable)
-    outcome = world.vaults.put(world.vault, world.head(path), write, [body], length=len(body), hash=None)
+    outcome = world.vaults.put(world.vault, world.head(path), write, [body], length=len(body), hash=None, by=world.by())
     assert outcome.version is not None
     return outcome.version
 
 
 def keep(world: World, body: bytes, base: int | None, executable: bool | None) -> str:
     write = Write("run", "put", base, "phone", USER, executable=executable, keep=True)
-    outcome = world.vaults.put(world.vault, world.head("run"), write, [body], length=len(body), hash=None)
+    outcome = world.vaults.put(
+        world.vault, world.head("run"), write, [body], length=len(body), hash=None, by=world.by()
+    )
     assert outcome.conflict is not None
     return outcome.conflict.id
 
@@ -83,7 +85,9 @@ def test_over_it_alone_nothing_is_in_conflict(world: World) -> None:
     edited = put(world, SCRIPT + b"echo\n", made.stamp)
     for executable in (True, False):
         write = Write("run", "put", made.stamp, "phone", USER, executable=executable, keep=True)
-        outcome = world.vaults.put(world.vault, edited, write, [SCRIPT + b"echo\n"], length=None, hash=None)
+        outcome = world.vaults.put(
+            world.vault, edited, write, [SCRIPT + b"echo\n"], length=None, hash=None, by=world.by()
+        )
         assert (outcome.verdict, outcome.version) == (Verdict.SAME, edited)
     with pytest.raises(Stale):
         put(world, SCRIPT, made.stamp, True)
@@ -100,7 +104,7 @@ def test_it_is_true_or_false_and_nothing_else(world: World, executable: object, 
 def test_a_version_is_restored_with_it(world: World) -> None:
     made = put(world, SCRIPT, None, True)
     edited = put(world, b"text", made.stamp, False)
-    world.vaults.restore(world.vault, "run", made.stamp, edited.stamp, device="d", user=USER)
+    world.vaults.restore(world.vault, "run", made.stamp, edited.stamp, by=world.by("d"))
     head = world.head("run")
     assert head is not None
     assert (head.executable, world.body(head)) == (True, SCRIPT)

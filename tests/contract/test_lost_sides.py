@@ -44,7 +44,7 @@ def test_a_lost_candidate_keeps_nobody_from_choosing_another_side(
     assert world.vault.conflicts == 0
     assert world.reader.lost(world.vault) == [sha256(b"lost")]
     assert world.vault.stored == past.stored()
-    world.vaults.give_back(world.vault, sha256(b"lost"), [b"lost"], length=4)
+    world.vaults.give_back(world.vault, sha256(b"lost"), [b"lost"], length=4, by=world.by())
     assert world.body(versions[0]) == b"lost"
     assert world.vault.stored == past.stored()
 
@@ -59,7 +59,7 @@ def test_what_the_outcome_is_made_of_has_to_be_there(past: Past, keep: str, lost
         world.resolve(conflict, keep, server.stamp, candidate=1)
     assert (world.log(), world.vault.conflicts) == (log, 1)
     assert world.reader.lost(world.vault) == [sha256(lost)]
-    world.vaults.give_back(world.vault, sha256(lost), [lost], length=len(lost))
+    world.vaults.give_back(world.vault, sha256(lost), [lost], length=len(lost), by=world.by())
     world.resolve(conflict, keep, server.stamp, candidate=1)
     assert world.vault.conflicts == 0
 

@@ -169,7 +169,9 @@ class VaultMachine(RuleBasedStateMachine):
         base = self.base(path, which)
         expected = self.model.expected(path, None, base, False, device)
         try:
-            outcome = self.world.vaults.delete(self.world.vault, Write(path, "delete", base, device, USER))
+            outcome = self.world.vaults.delete(
+                self.world.vault, Write(path, "delete", base, device, USER), by=self.world.by()
+            )
         except Stale:
             assert expected is Verdict.STALE
         except NotFound:
@@ -203,7 +205,7 @@ class VaultMachine(RuleBasedStateMachine):
         taken = path not in self.model.live and self.model.in_the_way(path)
         same = self.model.live.get(path) == step.body
         try:
-            outcome = self.world.vaults.restore(self.world.vault, path, step.stamp, head, device="desktop", user=USER)
+            outcome = self.world.vaults.restore(self.world.vault, path, step.stamp, head, by=self.world.by("desktop"))
         except Stale:
             assert stale
         except PathTaken:
@@ -269,7 +271,7 @@ class VaultMachine(RuleBasedStateMachine):
         assert head is not None
         choice = Choice(keep, head, "desktop", USER, candidate, text.decode() if keep == "merged" else None)
         try:
-            versions = self.world.vaults.resolve(self.world.vault, id, choice)
+            versions = self.world.vaults.resolve(self.world.vault, id, choice, by=self.world.by())
         except Stale:
             assert head != self.base(dispute.path, "head")
             return

@@ -82,7 +82,7 @@ def test_a_vault_that_is_full_takes_deletes_and_empty_files(world: World) -> Non
     assert [one.code or one.status for one in pushed.results] == ["deleted", "stored", "quota"]
     tombstone = pushed.results[0].version
     assert tombstone is not None
-    small.vaults.restore(small.vault, "a", first.stamp, tombstone.stamp, device="d", user=USER)
+    small.vaults.restore(small.vault, "a", first.stamp, tombstone.stamp, by=small.by("d"))
     assert small.files() == {"a": b"a" * 90, "b": b""}
     small.undo(0)
     assert small.files() == {}
@@ -94,7 +94,7 @@ def test_pushes_at_the_same_time_do_not_overfill_a_vault(world: World) -> None:
 
     def send(number: int) -> None:
         data = parcel([change(f"{number}", bytes([number]) * 40)], [(f"{number}", bytes([number]) * 40)])
-        results = world.vaults.push(vault, [data], device="d", user=USER, keep=False).results
+        results = world.vaults.push(vault, [data], keep=False, by=world.by("d")).results
         statuses.extend(one.code or one.status for one in results)
 
     threads = [threading.Thread(target=send, args=(number,)) for number in range(8)]
@@ -112,9 +112,9 @@ def test_a_single_put_is_judged_once_more_as_it_is_committed(world: World) -> No
     world.new("a", b"a" * 90)
     write = Write("b", "put", None, "d", USER)
     with pytest.raises(QuotaExceeded):
-        world.vaults.put(before, None, write, [b"b" * 20], length=20, hash=None)
+        world.vaults.put(before, None, write, [b"b" * 20], length=20, hash=None, by=world.by())
     assert (world.vault.stored, world.vault.files) == (90, 1)
-    assert world.vaults.put(before, None, write, [b"b" * 10], length=10, hash=None).version is not None
+    assert world.vaults.put(before, None, write, [b"b" * 10], length=10, hash=None, by=world.by()).version is not None
 
 
 class Filling:
@@ -127,11 +127,11 @@ class Filling:
     def __getattr__(self, name: str) -> object:
         return getattr(self._metadata, name)
 
-    def transact(self, vault_id: str, work: Callable[..., object], about: object = ()) -> object:
+    def transact(self, vault_id: str, work: Callable[..., object], about: object = (), by: object = ()) -> object:
         self.left -= 1
         if self.left < 0:
             raise MetadataFull("the database is full")
-        return self._metadata.transact(vault_id, work, about)  # type: ignore[arg-type]
+        return self._metadata.transact(vault_id, work, about, by)  # type: ignore[arg-type]
 
 
 def test_where_the_database_is_full_on_the_way_what_was_committed_is_said(backend: Backend, tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ import pytest
 
 from handlers.passwords import MOST_CHECKS, Passwords, SlowDown
 from handlers.throttle import PER_NETWORK, PER_USER_AND_NETWORK, Throttle
+from store.base import Identity
 from store.devices import Devices
 from store.sqlite import SqliteMetadata
-from store.users import Identity, Users
+from store.users import Users
 from tests.handlers.site import HASH, PASSWORD
 from tests.services import wait_until
 

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 
 from handlers.session import transport_security
-from store.base import Device, Message, Session, SessionsChanged, User
+from store.base import Device, Identity, Message, Session, SessionsChanged, User
 from store.bus import LocalBus
 from store.people import MOST_SESSIONS
 from store.sessions import LIFETIME_S, Sessions
 from store.sqlite import SqliteMetadata
-from store.users import Identity
 from tests.handlers.site import HASH, VAULT, Clock, Person, Site, refused
 
 DAY_S = 24 * 3600
@@ -266,9 +265,10 @@ def test_ending_a_session_is_told_to_live_sockets(tmp_path: Path) -> None:
     heard: list[Message] = []
     bus.subscribe(heard.append)
     sessions = Sessions(metadata, bus)
-    _, session = sessions.begin(Identity("me", None, HASH), "")
+    who = Identity("me", None, HASH)
+    _, session = sessions.begin(who, "")
     assert heard == []
-    sessions.end("me", session.id)
+    sessions.end("me", session.id, who)
     assert heard == [SessionsChanged()]
 
 
@@ -300,7 +300,9 @@ class OneUser:
     def secret(self) -> bytes:
         return b"s" * 32
 
-    def add_session(self, user: str, session_id: str, device: str | None, agent: str, valid_s: int) -> Session:
+    def add_session(
+        self, user: str, session_id: str, device: str | None, agent: str, valid_s: int, *, by: Identity
+    ) -> Session:
         KEPT[session_id] = device
         return Session(session_id, device, 0, 1 << 62, agent)
 

@@ -304,12 +304,17 @@ class ThreeClients(RuleBasedStateMachine):
         chosen = conflict.candidates[pick % len(conflict.candidates)].n
         try:
             self.server.vaults.resolve(
-                self.server.vault, conflict.id, Choice(keep, head.stamp, "page", USER, chosen, text=text)
+                self.server.vault,
+                conflict.id,
+                Choice(keep, head.stamp, "page", USER, chosen, text=text),
+                by=self.server.by(),
             )
         except Refused:
             # A file stands in the way by now. Somebody moves the conflict's file out of it.
             event("settled: refused")
-            self.server.vaults.resolve(self.server.vault, conflict.id, Choice("server", head.stamp, "page", USER))
+            self.server.vaults.resolve(
+                self.server.vault, conflict.id, Choice("server", head.stamp, "page", USER), by=self.server.by()
+            )
 
     def _watched(self, who: str, act: Callable[[], object], *, trash: bool = False) -> None:
         """Does something that may take files away, and sees to it that their contents are somewhere.

@@ -100,7 +100,7 @@ def fill(world: World) -> None:
     world.metadata.set_auto_merge(world.vault.id, True)
     world.metadata.set_purge_mark(world.vault.id, 5)
     world.metadata.renew_epoch(world.vault.id)
-    world.registry.create(USER, "empty")
+    world.registry.create(USER, "empty", None)
 
 
 class Meanwhile:

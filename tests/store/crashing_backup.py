@@ -30,7 +30,7 @@ def prepare(folder: Path) -> None:
     world = World.at(folder)
     for path, body in OLD.items():
         world.new(path, body)
-    other = world.registry.create(USER, "other")[0]
+    other = world.registry.create(USER, "other", None)[0]
     store(world, other, "a.md", GONE)
     save(world, folder)
     world.metadata.remove_vault(other.id)
@@ -46,7 +46,7 @@ def prepare(folder: Path) -> None:
 
 def store(world: World, vault: Vault, path: str, body: bytes) -> None:
     write = Write(path, "put", None, "laptop", USER, mtime=5)
-    world.vaults.put(vault, None, write, [body], length=len(body), hash=None)
+    world.vaults.put(vault, None, write, [body], length=len(body), hash=None, by=world.by())
 
 
 def backups(folder: Path) -> BackupFolder:

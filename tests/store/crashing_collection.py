@@ -40,7 +40,7 @@ def prepare(folder: Path) -> None:
     days = 1
     for path in ("back.md", "new.md"):
         world.new(path, LIVE[path])
-    other, _ = world.registry.create(USER, "other")
+    other, _ = world.registry.create(USER, "other", None)
     for vault_id, body in ((world.vault.id, NEVER_COMMITTED), (world.vault.id, THROWN_AWAY), (other.id, b"other's")):
         incoming = world.bodies.receive()
         incoming.write(body)

@@ -168,7 +168,7 @@ def test_who_is_removed_meanwhile_is_no_member_afterwards(world: World, backups:
 
 def test_a_vault_that_is_removed_meanwhile_is_left_out(world: World, backups: Backups) -> None:
     fill(world)
-    other = world.registry.create(USER, "other")[0]
+    other = world.registry.create(USER, "other", None)[0]
     append(world.metadata, other.id, ("a", "A"), ("b", "B"))
     made = backups.make(
         world, Meanwhile(world.metadata, lambda: world.metadata.remove_vault(other.id), before="conflicts")
@@ -194,7 +194,7 @@ def test_a_collection_that_began_before_it_takes_nothing_out_of_what_it_reads(
 ) -> None:
     """Or a backup had a file and not its deletion, which comes later in the log, and the file would come back."""
     assert isinstance(world.bodies, DiskBodies)
-    world.registry.create(USER, "before")
+    world.registry.create(USER, "before", None)
     world.delete("gone.md", world.new("gone.md", b"gone").stamp)
     world.new("a.md", b"one")
     collection = Collector(world.metadata, world.bodies._root, Limits(0)).run()

@@ -23,7 +23,7 @@ from tests.store.world import USER, World
 def test_the_last_few_are_kept_and_the_bodies_that_they_need(world: World, backups: Backups) -> None:
     others = []
     for number in range(4):
-        other = world.registry.create(USER, f"other-{number}")[0]
+        other = world.registry.create(USER, f"other-{number}", None)[0]
         others.append(other)
         _put(world, other, f"body {number}".encode())
         _put(world, other, b"of all")
@@ -41,7 +41,7 @@ def test_the_last_few_are_kept_and_the_bodies_that_they_need(world: World, backu
 
 def _put(world: World, vault: Vault, body: bytes) -> None:
     write = Write(body.decode(), "put", None, "laptop", USER, mtime=5)
-    world.vaults.put(vault, None, write, [body], length=len(body), hash=None)
+    world.vaults.put(vault, None, write, [body], length=len(body), hash=None, by=world.by())
 
 
 def test_too_many_bodies_to_be_remembered_are_looked_at_in_rounds(
@@ -54,7 +54,7 @@ def test_too_many_bodies_to_be_remembered_are_looked_at_in_rounds(
 
 def test_a_snapshot_that_cannot_be_read_is_told_and_nothing_is_cleared_away(world: World, backups: Backups) -> None:
     """Nobody knows any more which bodies it needs."""
-    other = world.registry.create(USER, "other")[0]
+    other = world.registry.create(USER, "other", None)[0]
     _put(world, other, b"the other's")
     backups.make(world)
     world.metadata.remove_vault(other.id)

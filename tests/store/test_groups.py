@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from store.base import Message, Notice, Transaction
+from store.base import Identity, Message, Notice, Transaction
 from store.bus import LocalBus
 from store.commit import Batch, Outcome
 from store.errors import DiskFull, Unavailable
@@ -34,7 +34,13 @@ class GatedMetadata(SqliteMetadata):
         self.failure: Exception | None = None
         self.committed = False
 
-    def transact(self, vault_id: str, work: Callable[[Transaction], T], about: Collection[str] = ()) -> T:
+    def transact(
+        self,
+        vault_id: str,
+        work: Callable[[Transaction], T],
+        about: Collection[str] = (),
+        by: Collection[Identity] = (),
+    ) -> T:
         self.transactions += 1
         self.at_the_gate.set()
         assert self.gate.wait(PATIENCE_S)
@@ -45,7 +51,7 @@ class GatedMetadata(SqliteMetadata):
                 raise self.failure
             return result
 
-        result = super().transact(vault_id, working, about)
+        result = super().transact(vault_id, working, about, by)
         self.committed = True
         return result
 
@@ -245,11 +251,17 @@ class StuckMetadata(SqliteMetadata):
         super().__init__(path)
         self.stuck, self.free = threading.Event(), threading.Event()
 
-    def transact(self, vault_id: str, work: Callable[[Transaction], T], about: Collection[str] = ()) -> T:
+    def transact(
+        self,
+        vault_id: str,
+        work: Callable[[Transaction], T],
+        about: Collection[str] = (),
+        by: Collection[Identity] = (),
+    ) -> T:
         if vault_id == self.stuck_vault:
             self.stuck.set()
             assert self.free.wait(PATIENCE_S)
-        return super().transact(vault_id, work, about)
+        return super().transact(vault_id, work, about, by)
 
 
 def test_vaults_do_not_wait_for_each_other(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_a_body_is_given_back_also_to_an_older_version(world: World) -> None:
     world.new("a.md", b"two", first.stamp)
     lose(world, b"one")
     before = world.vault
-    world.vaults.give_back(world.vault, sha256(b"one"), [b"o", b"ne"], length=3)
+    world.vaults.give_back(world.vault, sha256(b"one"), [b"o", b"ne"], length=3, by=world.by())
     assert world.body(first) == b"one"
     assert world.reader.lost(world.vault) == []
     assert world.vault == before
@@ -56,14 +56,14 @@ def test_only_what_is_lost_is_taken_and_only_whole(world: World) -> None:
     """Nobody fills the disk through this door."""
     world.new("a.md", b"one")
     with pytest.raises(NotFound):
-        world.vaults.give_back(world.vault, sha256(b"one"), [b"one"], length=3)
+        world.vaults.give_back(world.vault, sha256(b"one"), [b"one"], length=3, by=world.by())
     with pytest.raises(NotFound):
-        world.vaults.give_back(world.vault, sha256(b"new"), [b"new"], length=3)
+        world.vaults.give_back(world.vault, sha256(b"new"), [b"new"], length=3, by=world.by())
     lose(world, b"one")
     with pytest.raises(HashMismatch):
-        world.vaults.give_back(world.vault, sha256(b"one"), [b"onf"], length=3)
+        world.vaults.give_back(world.vault, sha256(b"one"), [b"onf"], length=3, by=world.by())
     with pytest.raises(LengthMismatch):
-        world.vaults.give_back(world.vault, sha256(b"one"), [b"on"], length=3)
+        world.vaults.give_back(world.vault, sha256(b"one"), [b"on"], length=3, by=world.by())
     assert os.listdir(Path(root(world)) / "tmp") == []
     assert world.reader.lost(world.vault) == [sha256(b"one")]
 
@@ -105,7 +105,7 @@ def test_a_rotten_body_that_was_noted_is_replaced(world: World) -> None:
     one = world.new("a.md", b"one")
     body_of(world, b"one").write_bytes(b"rot")
     note_lost(root(world), world.vault.id, [sha256(b"one")])
-    world.vaults.give_back(world.vault, sha256(b"one"), [b"one"], length=3)
+    world.vaults.give_back(world.vault, sha256(b"one"), [b"one"], length=3, by=world.by())
     assert world.body(one) == b"one"
     assert counted_bytes(root(world), world.vault.id) == world.vault.stored == 3
 
@@ -115,7 +115,7 @@ def test_a_long_list_comes_in_parts(world: World) -> None:
     note_lost(root(world), world.vault.id, hashes)
     (Path(root(world)) / "lost" / world.vault.id / "not a hash").touch()
     assert len(world.reader.lost(world.vault)) == MOST
-    other = world.registry.create("me", "other")[0]
+    other = world.registry.create("me", "other", None)[0]
     assert world.reader.lost(other) == []
     world.bodies.remove_vault(world.vault.id)
     assert world.reader.lost(world.vault) == []
@@ -132,6 +132,6 @@ def test_what_nobody_has_does_not_hide_the_rest_of_a_long_list(world: World) -> 
     for _ in range(100):
         told |= set(world.reader.lost(world.vault))
     assert told == {sha256(body) for body in bodies}
-    world.vaults.give_back(world.vault, sha256(last), [last], length=len(last))
+    world.vaults.give_back(world.vault, sha256(last), [last], length=len(last), by=world.by())
     assert world.body(version) == last
     assert len(os.listdir(Path(root(world)) / "lost" / world.vault.id)) == MOST + 4

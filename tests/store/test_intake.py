@@ -284,13 +284,12 @@ def test_a_body_that_the_vault_has_may_be_left_out(world: World) -> None:
 
 
 def test_a_body_that_the_vault_does_not_have_is_asked_for(world: World) -> None:
-    world.registry.create("me", "other")
+    world.registry.create("me", "other", None)
     world.vaults.push(
         world.registry.enter("me", "other"),
         [parcel([change("x", b"x")], [("x", b"x")])],
-        device="d",
-        user="me",
         keep=False,
+        by=world.by(),
     )
     changes = [change("a", b"a"), change("x", b"x"), change("b", b"b")]
     assert world.statuses(parcel(changes, [("a", b"a"), ("b", b"b")])) == ["stored", "need-body", "stored"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from store import vaults as writing
+from store.access import Caller
 from store.base import Vault
 from store.commit import Committed
 from store.errors import BadRequest, BodyMissing, NotFound, QuotaExceeded, TooLarge, Unavailable
@@ -25,7 +26,7 @@ BASE, SERVER, CLIENT, MERGED = b"1\n2\n3\n4\n", b"1\n2\n3\nfour\n", b"one\n2\n3\
 @pytest.fixture
 def automatic(world: World) -> World:
     """A vault that merges by itself."""
-    world.registry.set_auto_merge(world.vault, True)
+    world.registry.set_auto_merge(world.vault, True, None)
     return world
 
 
@@ -303,10 +304,10 @@ class Between:
         real = self._world.vaults._resolve
         waiting = [work]
 
-        def resolve(vault: Vault, conflict_id: str, choice: Choice) -> Committed:
+        def resolve(by: Caller, vault: Vault, conflict_id: str, choice: Choice) -> Committed:
             while waiting:
                 waiting.pop()()
-            return real(vault, conflict_id, choice)
+            return real(by, vault, conflict_id, choice)
 
         self._monkeypatch.setattr(self._world.vaults, "_resolve", resolve)
 
@@ -353,7 +354,7 @@ def test_whatever_fails_the_put_was_stored_and_says_so(
 
 def test_a_merge_for_which_there_is_no_room_leaves_the_conflict_open(tmp_path: Path) -> None:
     world = World.at(tmp_path / "small", quota=len(BASE + SERVER + CLIENT) + 3)
-    world.registry.set_auto_merge(world.vault, True)
+    world.registry.set_auto_merge(world.vault, True, None)
     conflict = dispute(world)
     assert conflict.open
     assert world.files() == {"a.md": SERVER}
@@ -365,4 +366,4 @@ def test_only_one_candidate_means_only_one(world: World) -> None:
     world.keep("a.md", b"x", conflict.base, device="tablet")
     choice = Choice("merged", head(world).stamp, "desktop", "me", text="x", only_candidate=True)
     with pytest.raises(BadRequest, match="another candidate"):
-        world.vaults.resolve(world.vault, conflict.id, choice)
+        world.vaults.resolve(world.vault, conflict.id, choice, by=world.by())

@@ -253,8 +253,8 @@ def test_there_is_at_most_one_row_a_path_and_the_pages_come_to_an_end(
 ) -> None:
     """From the start or from anywhere, whatever was reported, in pages of one to three rows."""
     if world.metadata.vault("notes") is not None:
-        world.registry.remove(world.vault)
-    world.registry.create("me", "notes")
+        world.registry.remove(world.vault, None)
+    world.registry.create("me", "notes", None)
     for path, body in writes:
         head = world.head(path)
         if body is not None:

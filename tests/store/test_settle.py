@@ -265,7 +265,7 @@ def test_a_candidate_that_is_not_there_cannot_be_chosen(dispute: Dispute) -> Non
 def test_an_unknown_conflict_is_not_found(dispute: Dispute) -> None:
     choice = Choice("merged", dispute.server.stamp, "desktop", "me", text="x")
     with pytest.raises(NotFound):
-        dispute.world.vaults.resolve(dispute.world.vault, "0" * 16, choice)
+        dispute.world.vaults.resolve(dispute.world.vault, "0" * 16, choice, by=dispute.world.by())
 
 
 @pytest.mark.parametrize(("keep", "text"), [("mine", None), ("", None), ("merged", None), ("server", "text")])
@@ -365,7 +365,7 @@ def test_a_conflict_settles_itself_when_the_head_has_the_only_candidates_bytes(d
 
 def test_a_conflict_settles_itself_in_a_push_and_by_a_restore(world: World) -> None:
     dispute = Dispute(world, b"base")  # the phone went back to what was there before
-    world.vaults.restore(world.vault, "a.md", dispute.base.stamp, dispute.server.stamp, device="d", user="me")
+    world.vaults.restore(world.vault, "a.md", dispute.base.stamp, dispute.server.stamp, by=world.by("d"))
     assert not world.conflict(dispute.conflict).open
     head = world.head("a.md")
     assert head is not None

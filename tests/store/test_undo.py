@@ -312,7 +312,7 @@ def test_a_moment_that_was_purged_cannot_be_gone_back_to(world: World) -> None:
     for moment in (0, since, mark - 1):
         for undo in (world.undoing.preview, world.undoing.run):
             with pytest.raises(Purged):
-                undo(world.vault, Asked(moment), device="d", user="me")
+                undo(world.vault, Asked(moment), by=world.by())
     assert world.undo(mark).changes == []
 
 
@@ -390,7 +390,7 @@ def test_an_undo_that_was_cut_off_goes_on_where_it_is_asked_for_again(
 
     monkeypatch.setattr(world.bodies, "reuse", fails_at_the_second)
     with pytest.raises(DiskFull):
-        world.undoing.run(world.vault, Asked(since, "laptop", until=until), device="desktop", user="me")
+        world.undoing.run(world.vault, Asked(since, "laptop", until=until), by=world.by("desktop"))
     undone = world.undo(since, device="laptop", until=until)
     assert ([*restored(undone)], undone.skipped) == (["c", "d", "e"], [])
     assert set(world.files().values()) == {b"0"}
@@ -416,7 +416,7 @@ def test_what_changes_while_it_runs_is_not_overwritten(world: World, monkeypatch
     edit(world, "a", b"1")
     edit(world, "b", b"1")
     between(world, monkeypatch, lambda: edit(world, "a", b"2"))
-    undone = world.undoing.run(world.vault, Asked(since), device="desktop", user="me")
+    undone = world.undoing.run(world.vault, Asked(since), by=world.by("desktop"))
     assert ([*restored(undone)], reasons(undone)) == (["b"], {"a": "since"})
     assert undone.skipped[0].head == world.head("a")
     assert world.files() == {"a": b"2", "b": b"0"}
@@ -427,7 +427,7 @@ def test_what_somebody_else_puts_back_while_it_runs_is_done(world: World, monkey
     since = now(world)
     edit(world, "a", b"1")
     between(world, monkeypatch, lambda: edit(world, "a", b"0", device="phone"))
-    undone = world.undoing.run(world.vault, Asked(since), device="desktop", user="me")
+    undone = world.undoing.run(world.vault, Asked(since), by=world.by("desktop"))
     assert (undone.changes, undone.skipped) == ([], [])
 
 
@@ -436,7 +436,7 @@ def test_a_conflict_that_opens_while_it_runs_is_heeded(world: World, monkeypatch
     since = now(world)
     edit(world, "a", b"1")
     between(world, monkeypatch, lambda: world.keep("a", b"2", base.stamp))
-    undone = world.undoing.run(world.vault, Asked(since), device="desktop", user="me")
+    undone = world.undoing.run(world.vault, Asked(since), by=world.by("desktop"))
     assert (undone.changes, reasons(undone)) == ([], {"a": "conflict"})
 
 

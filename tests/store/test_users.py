@@ -11,12 +11,12 @@ import pytest
 from argon2 import PasswordHasher, extract_parameters
 from argon2.low_level import Type
 
-from store.base import Gap, Message, Notice, PeopleChanged, User
+from store.base import Gap, Identity, Message, Notice, PeopleChanged, User
 from store.bus import LocalBus
 from store.devices import Devices
 from store.errors import BadRequest, LastOwner, NameTaken, NotFound
 from store.sqlite import SqliteMetadata
-from store.users import KNOWN_S, MAX_PASSWORD, MOST_KNOWN, REMEMBERED_S, Identity, Users
+from store.users import KNOWN_S, MAX_PASSWORD, MOST_KNOWN, REMEMBERED_S, Users
 
 
 class Pool:
@@ -377,7 +377,7 @@ def test_whatever_is_wrong_costs_the_same(house: House) -> None:
     devices = Devices(house.metadata)
     password = devices.add("me", "laptop")
     revoked = devices.add("me", "phone")
-    devices.revoke("me", "phone")
+    devices.revoke("me", "phone", None)
     stored = house.metadata.user("me")
     assert stored is not None
     for wrong in (revoked, stored.devices[0].hash, password.upper(), "wrong"):
@@ -394,14 +394,14 @@ def test_a_revoked_device_is_out_at_once_here_and_within_half_a_minute_elsewhere
     for one in (house.users, deaf):
         assert one.authenticate("me", laptop)
         assert one.authenticate("me", phone)
-    devices.revoke("me", "laptop")
+    devices.revoke("me", "laptop", None)
     assert not house.users.authenticate("me", laptop)
     house.now += REMEMBERED_S
     assert not deaf.authenticate("me", laptop)
     for one in (house.users, deaf):
         assert one.authenticate("me", phone)
     with pytest.raises(NotFound, match="gobi user token list me"):
-        devices.revoke("me", "laptop")
+        devices.revoke("me", "laptop", None)
 
 
 def test_a_changed_password_leaves_the_devices_alone_unless_it_is_to_take_them(house: House) -> None:

@@ -130,7 +130,7 @@ def assert_refused_unread(world: World, error: type[Exception], write: Write, **
     log, stored = world.log(), world.vault.stored
     fields: dict[str, object] = {"length": None, "hash": None} | announced
     with pytest.raises(error):
-        world.vaults.put(world.vault, world.head(write.path), write, never(), **fields)  # type: ignore[arg-type]  # length and hash
+        world.vaults.put(world.vault, world.head(write.path), write, never(), by=world.by(), **fields)  # type: ignore[arg-type]  # length and hash
     assert (world.log(), world.vault.stored) == (log, stored)
 
 
@@ -162,10 +162,14 @@ def test_unannounced_bytes_may_turn_out_to_be_the_heads_own(world: World) -> Non
 def test_a_body_that_is_not_the_announced_one_is_refused(world: World, tmp_path: Path) -> None:
     write = Write("a", "put", None, "laptop", USER)
     with pytest.raises(HashMismatch):
-        world.vaults.put(world.vault, world.head(write.path), write, [b"evil"], length=4, hash=sha256(b"good"))
+        world.vaults.put(
+            world.vault, world.head(write.path), write, [b"evil"], length=4, hash=sha256(b"good"), by=world.by()
+        )
     for length in (3, 5, 0):
         with pytest.raises(LengthMismatch):
-            world.vaults.put(world.vault, world.head(write.path), write, [b"ev", b"il"], length=length, hash=None)
+            world.vaults.put(
+                world.vault, world.head(write.path), write, [b"ev", b"il"], length=length, hash=None, by=world.by()
+            )
     assert world.log() == []
     assert leftovers(tmp_path) == []
     assert world.bodies.reuse(world.vault.id, [(sha256(b"evil"), 4)]) == {}
@@ -176,7 +180,13 @@ def test_a_body_of_untold_length_is_cut_off_at_the_limit(tmp_path: Path) -> None
     chunks = iter([b"x" * 600, b"x" * 600, b"x"])
     with pytest.raises(TooLarge):
         world.vaults.put(
-            world.vault, world.head("a"), Write("a", "put", None, "laptop", USER), chunks, length=None, hash=None
+            world.vault,
+            world.head("a"),
+            Write("a", "put", None, "laptop", USER),
+            chunks,
+            length=None,
+            hash=None,
+            by=world.by(),
         )
     assert list(chunks) == [b"x"], "nothing more was read"
     assert world.log() == []
@@ -198,6 +208,7 @@ def test_an_upload_that_is_cut_off_at_any_chunk_leaves_nothing(world: World, tmp
                 cut_after(chunks),
                 length=300,
                 hash=None,
+                by=world.by(),
             )
         data = parcel([change("a", b"x" * 100_000)], [("a", b"x" * 100_000)])
 
@@ -206,7 +217,7 @@ def test_an_upload_that_is_cut_off_at_any_chunk_leaves_nothing(world: World, tmp
             raise Cut
 
         with pytest.raises(Cut):
-            world.vaults.push(world.vault, cut_push(), device="d", user=USER, keep=False)
+            world.vaults.push(world.vault, cut_push(), keep=False, by=world.by("d"))
         assert leftovers(tmp_path) == []
     assert world.log() == []
 
@@ -216,10 +227,12 @@ def test_a_vault_that_is_removed_during_an_upload_keeps_nothing(world: World, tm
 
     def chunks() -> Iterator[bytes]:
         yield b"one"
-        world.registry.remove(vault)
+        world.registry.remove(vault, None)
 
     with pytest.raises(NotFound):
-        world.vaults.put(vault, world.head("a"), Write("a", "put", None, "d", USER), chunks(), length=3, hash=None)
+        world.vaults.put(
+            vault, world.head("a"), Write("a", "put", None, "d", USER), chunks(), length=3, hash=None, by=world.by()
+        )
     assert leftovers(tmp_path) == []
 
 
@@ -229,19 +242,19 @@ def test_a_vault_that_is_removed_during_an_upload_keeps_nothing(world: World, tm
 def test_a_restored_version_is_a_new_one_with_the_old_bytes(world: World) -> None:
     first = world.new("a", b"one")
     second = world.new("a", b"two", first.stamp)
-    outcome = world.vaults.restore(world.vault, "a", first.stamp, second.stamp, device="phone", user=USER)
+    outcome = world.vaults.restore(world.vault, "a", first.stamp, second.stamp, by=world.by("phone"))
     assert outcome.version is not None
     assert (outcome.version.hash, outcome.version.base, outcome.version.device) == (first.hash, second.stamp, "phone")
     assert world.files() == {"a": b"one"}
     assert world.vault.stored == 6
-    again = world.vaults.restore(world.vault, "a", first.stamp, outcome.cursor, device="phone", user=USER)
+    again = world.vaults.restore(world.vault, "a", first.stamp, outcome.cursor, by=world.by("phone"))
     assert (again.verdict, again.version) == (Verdict.SAME, outcome.version)
 
 
 def test_a_deleted_file_is_restored_on_its_tombstone(world: World) -> None:
     first = world.new("a", b"one")
     tombstone = world.delete("a", first.stamp)
-    outcome = world.vaults.restore(world.vault, "a", first.stamp, tombstone.stamp, device="d", user=USER)
+    outcome = world.vaults.restore(world.vault, "a", first.stamp, tombstone.stamp, by=world.by("d"))
     assert outcome.created
     assert world.files() == {"a": b"one"}
 
@@ -252,7 +265,7 @@ def test_what_cannot_be_restored_is_refused(world: World) -> None:
     tombstone = world.delete("a", first.stamp)
 
     def restore(stamp: int, head: int | None) -> None:
-        world.vaults.restore(world.vault, "a", stamp, head, device="d", user=USER)
+        world.vaults.restore(world.vault, "a", stamp, head, by=world.by("d"))
 
     with pytest.raises(NotFound):
         restore(first.stamp + 10**9, tombstone.stamp)
@@ -406,7 +419,7 @@ def test_a_quota_bounds_what_is_stored(tmp_path: Path) -> None:
     assert world.statuses(parcel([change("b", b"12345")], [("b", b"12345")])) == ["stored"]
     assert world.statuses(parcel([change("c", b"67890")])) == ["stored"]
     assert world.statuses(parcel([change("d", b"67890")], [("d", b"67890")])) == ["stored"]
-    world.vaults.restore(world.vault, "a", first.stamp, second.stamp, device="d", user=USER)
+    world.vaults.restore(world.vault, "a", first.stamp, second.stamp, by=world.by("d"))
     world.delete("b", world.log()[2].stamp)
     assert world.vault.stored == 10
 
@@ -417,7 +430,9 @@ def test_a_quota_refuses_an_announced_body_unread(tmp_path: Path) -> None:
     write = Write("b", "put", None, "laptop", USER)
     assert_refused_unread(world, QuotaExceeded, write, length=6)
     assert_refused_unread(world, QuotaExceeded, write, length=6, hash=sha256(b"sixsix"))
-    outcome = world.vaults.put(world.vault, world.head(write.path), write, [b"12345"], length=5, hash=sha256(b"12345"))
+    outcome = world.vaults.put(
+        world.vault, world.head(write.path), write, [b"12345"], length=5, hash=sha256(b"12345"), by=world.by()
+    )
     assert outcome.verdict is Verdict.STORE
 
 

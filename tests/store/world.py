@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from store.base import Bodies, Message, Metadata, Notice, PeopleChanged, Vault
+from store.access import Caller
+from store.base import Bodies, Identity, Message, Metadata, Notice, PeopleChanged, Vault
 from store.bodies import DiskBodies
 from store.bus import LocalBus
 from store.commit import Outcome
@@ -84,7 +85,13 @@ class World:
         self.registry = Registry(self.metadata, self.bodies, self.bus)
         if self.metadata.user(USER) is None:
             self.metadata.add_user(USER, "$argon2id$")
-        self.registry.create(USER, NAME)
+        self.registry.create(USER, NAME, None)
+
+    def by(self, device: str = "laptop") -> Caller:
+        """Who asks: that person, by their own password."""
+        found = self.metadata.user(USER)
+        assert found is not None
+        return Caller(USER, device, Identity(USER, None, found.password or ""))
 
     def _hear(self, message: Message) -> None:
         if isinstance(message, Notice):
@@ -117,7 +124,9 @@ class World:
     ) -> Outcome:
         write = Write(path, "put", base, device, USER, mtime=5, keep=keep)
         length = len(body) if announced else None
-        return self.vaults.put(self.vault, self.head(path), write, [body] if body else [], length=length, hash=None)
+        return self.vaults.put(
+            self.vault, self.head(path), write, [body] if body else [], length=length, hash=None, by=self.by(device)
+        )
 
     def new(self, path: str, body: bytes, base: int | None = None, *, device: str = "laptop") -> Version:
         """A put that is sure to be stored."""
@@ -132,12 +141,12 @@ class World:
         return conflict
 
     def delete(self, path: str, base: int | None, *, device: str = "laptop") -> Version:
-        version = self.vaults.delete(self.vault, Write(path, "delete", base, device, USER)).version
+        version = self.vaults.delete(self.vault, Write(path, "delete", base, device, USER), by=self.by(device)).version
         assert version is not None
         return version
 
     def push(self, data: bytes, *, keep: bool = False, device: str = "laptop", piece: int = 64 << 10) -> Pushed:
-        return self.vaults.push(self.vault, pieces(data, piece), device=device, user=USER, keep=keep)
+        return self.vaults.push(self.vault, pieces(data, piece), keep=keep, by=self.by(device))
 
     def statuses(self, data: bytes, *, keep: bool = False) -> list[str]:
         """What a push's changes came to; the code where one was rejected."""
@@ -154,7 +163,7 @@ class World:
         seen: int | None = None,
     ) -> list[Version]:
         choice = Choice(keep, head, "desktop", USER, candidate, text, seen=seen)
-        return self.vaults.resolve(self.vault, conflict.id, choice)
+        return self.vaults.resolve(self.vault, conflict.id, choice, by=self.by("desktop"))
 
     def undo(
         self,
@@ -169,7 +178,7 @@ class World:
         """Takes changes back, after a look at what that would be, which has to come true."""
         asked = Asked(since, device, user, prefix, until)
         foreseen = self.preview(since, device=device, user=user, prefix=prefix, until=until, by=by)
-        done = self.undoing.run(self.vault, asked, device=by, user=USER)
+        done = self.undoing.run(self.vault, asked, by=self.by(by))
         assert told(done) == told(foreseen)
         return done
 
@@ -185,7 +194,7 @@ class World:
     ) -> Undone:
         """What an undo would do; changes nothing."""
         log, vault, heard = self.log(), self.vault, len(self.notices)
-        undone = self.undoing.preview(vault, Asked(since, device, user, prefix, until), device=by, user=USER)
+        undone = self.undoing.preview(vault, Asked(since, device, user, prefix, until), by=self.by(by))
         assert (self.log(), self.vault, len(self.notices)) == (log, vault, heard)
         return undone
 
