@@ -9,8 +9,9 @@ from client.ports import ServerRefused
 TOO_LARGE = 413
 
 
-def not_gobis(url: str, response: HTTPResponse, sent: int = 0) -> ServerRefused:
-    """What to make of an answer that is not of the protocol's form. `sent`: the bytes of the request's body.
+def not_gobis(url: str, response: HTTPResponse, sent: int = 0, why: str = "") -> ServerRefused:
+    """What to make of an answer that is not of the protocol's form. `sent`: the bytes of the request's body. `why`:
+    what is wrong with it, where that is no matter of seeing.
 
     The refusal's code is `http-` and the status, and it has no problem.
     """
@@ -18,7 +19,8 @@ def not_gobis(url: str, response: HTTPResponse, sent: int = 0) -> ServerRefused:
     code = f"http-{status}"
     if status == TOO_LARGE:
         return ServerRefused(status, code, _too_large(url, response, sent))
-    said = f"{url} answered {status} {response.reason}, and not as a gobi server does"
+    said = f"{url} answered {status} {response.reason[:60]}, and not as a gobi server does"
+    said += f" ({why[:200]})" if why else ""
     name = server_name(response)
     whose = f" (it calls itself {name})" if name else ""
     return ServerRefused(status, code, f"{said}{whose}; check the address and any proxy")

@@ -11,7 +11,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead
 from typing import TYPE_CHECKING, NamedTuple, TypedDict, cast
 
 from client.answers import is_not_gobis, not_gobis
@@ -31,6 +31,9 @@ PATIENCE = 30.0  # seconds spent in a row on a server that asks to come back lat
 # Bytes of a request's body above which it is not sent again just because a proxy says that something took too long: it
 # would say so again, and the server may have all of it.
 REPEATED = 1024 * 1024
+SHORTEST_WAIT, LONGEST_WAIT = 1.0, 3600.0  # seconds, whatever a server asks for
+LARGEST_ANSWER = 64 * 1024 * 1024  # bytes of JSON, where nothing says how large it may be
+LONGEST_SAID = 500  # letters of what a server says to a person
 DEFAULT_WAIT = 2.0  # where it does not say when; then twice as long each time
 
 # What passes, whoever says so: a server that starts or is busy, a proxy that cannot reach it (520 to 530 are
@@ -97,6 +100,7 @@ class Connection:
         self._slept_sending = False  # whether that was for a request with a body
         self._http: HTTPConnection | None = None
         self._response: HTTPResponse | None = None
+        self._answered: HTTPResponse | None = None  # the latest that had JSON
 
     def another(self) -> Connection:
         """A second connection to the same place, with nothing shared."""
@@ -137,12 +141,39 @@ class Connection:
             self._response.close()
         self._http = self._response = None
 
-    def json(self, method: str, target: str, body: Body | None = None, headers: dict[str, str] | None = None) -> Json:
-        """The answer's JSON object. Raises as `request` does."""
+    def json(
+        self,
+        method: str,
+        target: str,
+        body: Body | None = None,
+        headers: dict[str, str] | None = None,
+        *,
+        most: int = LARGEST_ANSWER,
+    ) -> Json:
+        """The answer's JSON object, of at most `most` bytes. Raises as `request` does."""
         response = self.request(method, target, body, headers)
         with self.reading():
-            raw = response.read()
+            raw = b"" if (response.length or 0) > most else response.read(most + 1)
+            if response.length and len(raw) <= most and response.length <= most:
+                raise IncompleteRead(raw, response.length)
+        if len(raw) > most or response.length:
+            self.close()
+            raise not_gobis(self._url, response, why=f"it sent more than {most:,} bytes")
+        self._answered = response
         return self._object(raw, response)
+
+    @contextmanager
+    def understanding(self) -> Iterator[None]:
+        """Around looking at what `json` brought: what is not of the protocol's form is no answer of a gobi server.
+
+        Raises ServerRefused.
+        """
+        try:
+            yield
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            assert self._answered is not None, "something was answered"
+            why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+            raise not_gobis(self._url, self._answered, why=why) from error
 
     def request(
         self, method: str, target: str, body: Body | None = None, headers: dict[str, str] | None = None
@@ -244,18 +275,21 @@ class Connection:
         status = response.status
         try:
             problem = self._object(raw, response)
-            return ServerRefused(status, str(problem["code"]), str(problem.get("detail") or problem["title"]), problem)
+            said = str(problem.get("detail") or problem["title"])[:LONGEST_SAID]
+            return ServerRefused(status, str(problem["code"])[:LONGEST_SAID], said, problem)
         except (ServerRefused, KeyError):
             pass
         location = response.headers.get("Location")
         if 300 <= status < 400 and location:
-            return ServerRefused(status, "redirected", f"{self._url} sends on to {location}; connect to that address")
+            return ServerRefused(
+                status, "redirected", f"{self._url} sends on to {location[:LONGEST_SAID]}; connect to that address"
+            )
         return not_gobis(self._url, response, sent.length if sent else 0)
 
     def _object(self, raw: bytes, response: HTTPResponse) -> Json:
         try:
             value = json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
             raise not_gobis(self._url, response)
@@ -276,9 +310,14 @@ def _send(http: HTTPConnection, body: Body) -> None:
 
 
 def _retry_after(response: HTTPResponse) -> float | None:
-    """Seconds. The other form that RFC 9110 allows, a date, would need a clock that both sides agree on."""
+    """Seconds, within bounds: none at all would be a loop, and a year the end of syncing.
+
+    The other form that RFC 9110 allows, a date, would need a clock that both sides agree on.
+    """
     value = response.headers.get("Retry-After", "").strip()
-    return float(value) if value.isascii() and value.isdigit() else None
+    if not (value.isascii() and value.isdigit()):
+        return None
+    return min(max(float(value) if len(value) <= 9 else LONGEST_WAIT, SHORTEST_WAIT), LONGEST_WAIT)
 
 
 def _away(refused: ServerRefused, wait: float) -> ServerAway:

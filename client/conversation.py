@@ -12,6 +12,12 @@ from sync.model import Action, Change
 CHUNK = 5_000
 """Changes in one request, and rows asked for in one answer."""
 
+MOST_ACTIONS = 5_000_000
+"""In one exchange; no vault has so many files."""
+
+EMPTY_PAGES = 10_000
+"""In a row: a server looks at as much as it likes for each, but not for ever."""
+
 
 class CursorExpired(Exception):
     """The server does not know this cursor any more: sync again from "0"."""
@@ -37,7 +43,7 @@ def converse(
     transport: Transport, cursor: str, changes: Sequence[Change], records: Mapping[str, Record], chunk: int = CHUNK
 ) -> Answer:
     """Raises CursorExpired, ServerAway, ServerRefused."""
-    pages = _Pages(records)
+    pages, empty = _Pages(records), 0
     try:
         while True:
             some, later = changes[:chunk], changes[chunk:]
@@ -52,7 +58,8 @@ def converse(
                 continue
             changes = later
             pages.add(some, answer.actions)
-            if not changes and answer.more and answer.cursor == cursor:
+            empty = 0 if answer.actions or some else empty + 1
+            if (not changes and answer.more and answer.cursor == cursor) or empty > EMPTY_PAGES or pages.full:
                 raise ServerAway(
                     "the server's pages have no end", then="sync again, and tell its operator if that stays so"
                 )
@@ -78,6 +85,10 @@ class _Pages:
         self._told: dict[str, int] = {}  # stamps; for reported paths from their own page on
         self.actions: dict[str, Action] = {}
         self.overtaken: dict[str, Action] = {}
+
+    @property
+    def full(self) -> bool:
+        return len(self.actions) > MOST_ACTIONS
 
     def add(self, changes: Sequence[Change], actions: Sequence[Action]) -> None:
         reported = {change.path: change for change in changes}

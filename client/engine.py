@@ -72,6 +72,7 @@ class Engine:
         self._chunk = chunk
         self._ahead = work_ahead
         self._room = Room()
+        self._unasked = 0  # files deleted here on a notice's word alone, since the server was asked
         self._seen = 0  # the newest stamp that the cursor is known to be past
         self._resumed = False  # whether what an earlier process left has been dealt with
         self._lost = 0  # bodies that the server misses, by its last answer
@@ -178,12 +179,14 @@ class Engine:
             outgoing = collect(view, some, waiting, self._fs, full=False, propagate_deletes=False)
         if heard is not None:
             unsettled = {one.path for one in (*waiting, *later) if one.op != DELETE}
-            answer = foresee(outgoing.changes, heard, records, self._index.cursor, unsettled)
+            answer = foresee(outgoing.changes, heard, records, self._index.cursor, unsettled, self._unasked)
             if answer is not None:
+                self._unasked += sum(action.do == "delete_local" for action in answer.actions.values())
                 again = self._settle(view, waiting, later, outgoing, answer, report, foreseen=True)
                 self._seen = max([self._seen, *(message.stamp for message in heard)])
                 return again
         answer = converse(self._transport, self._index.cursor, outgoing.changes, records, self._chunk)
+        self._unasked = 0
         self._chunk = answer.chunk
         self._look_at_the_rest(view, answer, paths, touched, [*waiting, *later])
         return self._settle(view, waiting, later, outgoing, answer, report)
@@ -285,6 +288,7 @@ class Engine:
             try:
                 cursor = START if full else self._index.cursor
                 answer = converse(self._transport, cursor, outgoing.changes, records, self._chunk)
+                self._unasked = 0
                 self._chunk = answer.chunk
             except CursorExpired:
                 full = True

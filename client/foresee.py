@@ -10,9 +10,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
+from client import said
 from client.conversation import Answer
 from client.index import Record
 from sync.model import Action, Change, Json, Verb, Version
+
+BELIEVED = 5
+"""Deletes, in a row, that are done because a notice says so. Notices come over the server's bus, which others may get
+at: what deletes more than a few files is asked for first."""
 
 
 class Heard(NamedTuple):
@@ -29,8 +34,8 @@ class Heard(NamedTuple):
 
     @classmethod
     def from_json(cls, row: Json) -> Heard:
-        """Raises KeyError, TypeError where a field is missing."""
-        return cls(str(row["after"]), str(row["cursor"]), tuple(map(Version.from_json, row["changes"])))
+        """Raises ValueError, KeyError, TypeError where it is not of the protocol's form."""
+        return cls(said.word(row["after"]), said.word(row["cursor"]), tuple(map(said.version, row["changes"])))
 
 
 def foresee(
@@ -39,8 +44,11 @@ def foresee(
     records: Mapping[str, Record],
     cursor: str,
     waiting: Collection[str],
+    unasked: int = 0,
 ) -> Answer | None:
-    """None where only the server can tell. `waiting`: paths about which something is not settled."""
+    """None where only the server can tell. `waiting`: paths about which something is not settled. `unasked`: files that
+    were deleted here on a notice's word alone since the server was asked last.
+    """
     answer = Answer(cursor)
     newest: dict[str, Version] = {}
     for message in heard:
@@ -53,6 +61,8 @@ def foresee(
     for path in (*foreign, *reported):
         if path in waiting or (path in foreign and path in reported) or _is_unsettled(records.get(path)):
             return None
+    if sum(not head.live and path in records for path, head in foreign.items()) + unasked > BELIEVED:
+        return None
     for path, head in foreign.items():
         answer.actions[path] = Action("download" if head.live else "delete_local", path, head)
     for change in changes:

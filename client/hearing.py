@@ -9,6 +9,8 @@ from client.index import Index
 from client.intervals import Intervals
 from client.live import Lost, Opened
 
+MOST_HEARD = 100  # messages that wait, of up to a hundred versions each
+
 
 class Hearing:
     """`moment` gives seconds that only go forward."""
@@ -30,6 +32,9 @@ class Hearing:
         now = self._moment()
         self._at = (self._at[0] if self._heard else now, now)
         self._heard.append(message)
+        if len(self._heard) > MOST_HEARD:  # faster than it can be done: what it comes to is one question
+            self._heard.clear()
+            self.ask()
 
     def opened(self, live: Opened) -> None:
         self._listening = True

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http.client import HTTPResponse
 from typing import BinaryIO
 from urllib.parse import quote
 
-from client.connection import PIECE, Body, Connection
+from client import said
+from client.connection import LARGEST_ANSWER, PIECE, Body, Connection
 from client.ports import LocalChange, Pushed, Result, ServerAway, ServerRefused, SyncAnswer
-from sync.model import Action, Change, Json, Version
+from sync.model import Change, Json, Version
 
 PAGE = 5_000  # rows of a listing asked for at a time
+LARGEST_ROW = 16 * 1024  # bytes of JSON that one row of an answer takes at most: two paths and some words
 CUTS = 3  # how often in a row a download may be cut without a single new byte before it is given up
 
 # What the server says about a whole vault or about itself; anything else it refuses is about the one file. What is not
@@ -48,12 +50,14 @@ class HttpTransport:
         self._connection.json("PUT", self._vault)
 
     def conflicts(self) -> list[Json]:
-        rows: list[Json] = self._connection.json("GET", f"{self._vault}/conflicts")["conflicts"]
-        return rows
+        answer = self._connection.json("GET", f"{self._vault}/conflicts")
+        with self._connection.understanding():
+            return [said.conflict(row) for row in answer["conflicts"]]
 
     def lost(self) -> list[str]:
-        hashes: list[str] = self._connection.json("GET", f"{self._vault}/lost")["lost"]
-        return hashes
+        answer = self._connection.json("GET", f"{self._vault}/lost")
+        with self._connection.understanding():
+            return [said.digest(row) for row in answer["lost"]]
 
     def give_back(self, hash: str, size: int, body: BinaryIO) -> None:
         asked = Body(size, lambda: _file_pieces(hash, size, body))
@@ -65,21 +69,30 @@ class HttpTransport:
         """Every live head, by path. Asks page by page."""
         after = ""
         while True:
-            answer = self._connection.json("GET", f"{self._vault}/files?limit={PAGE}&after={quote(after, safe='')}")
-            yield from map(Version.from_json, answer["files"])
-            if answer["next"] is None:
+            target = f"{self._vault}/files?limit={PAGE}&after={quote(after, safe='')}"
+            answer = self._connection.json("GET", target, most=_of_rows(PAGE))
+            with self._connection.understanding():
+                found = [said.version(row) for row in answer["files"]]
+                following = said.optional_word(answer["next"])
+                if following is not None and following.encode() <= after.encode():
+                    raise ValueError("pages without an end")
+            yield from found
+            if following is None:
                 return
-            after = answer["next"]
+            after = following
 
     def sync(self, cursor: str, changes: Sequence[Change], last: bool, limit: int) -> SyncAnswer:
         rows = [change.to_json() for change in changes]
         asked = Body.of_json({"cursor": cursor, "changes": rows, "last": last, "limit": limit})
-        answer = self._connection.json("POST", f"{self._vault}/sync", asked)
+        most = _of_rows(len(changes) + limit)
+        answer = self._connection.json("POST", f"{self._vault}/sync", asked, most=most)
         self._connection.check_vault(answer.get("vault"))
-        actions = [Action.from_json(row) for row in answer["actions"]]
-        return SyncAnswer(
-            actions, answer["cursor"], answer["more"], answer.get("lost") or 0, answer.get("max_file") or 0
-        )
+        with self._connection.understanding():
+            actions = [said.action(row) for row in answer["actions"]]
+            if len(actions) > len(changes) + limit:
+                raise ValueError("more actions than were asked for")
+            lost, max_file = (said.number(answer.get(name) or 0) for name in ("lost", "max_file"))
+            return SyncAnswer(actions, said.word(answer["cursor"]), said.yes(answer["more"]), lost, max_file)
 
     # -- sending
 
@@ -87,8 +100,12 @@ class HttpTransport:
         from client.bundles import pack
 
         on_conflict = "keep" if keep else "fail"
-        answer = self._connection.json("POST", f"{self._vault}/push?on_conflict={on_conflict}", pack(changes, bodies))
-        return Pushed([_result(row) for row in answer["results"]], answer.get("after"), answer.get("cursor"))
+        target, most = f"{self._vault}/push?on_conflict={on_conflict}", LARGEST_ANSWER + _of_rows(len(changes))
+        answer = self._connection.json("POST", target, pack(changes, bodies), most=most)
+        sent = {change.path: change for change in changes}
+        with self._connection.understanding():
+            results = [_result(row, sent) for row in said.rows(answer["results"])]
+            return Pushed(results, said.optional_word(answer.get("after")), said.optional_word(answer.get("cursor")))
 
     def put(self, change: Change, body: BinaryIO, keep: bool) -> Pushed:
         headers = {"Gobi-Hash": change.hash or ""}
@@ -107,17 +124,14 @@ class HttpTransport:
         except ServerRefused as no:
             if no.status in _NOT_ABOUT_THE_FILE or not no.problem:
                 raise
-            head = no.problem.get("head") or no.problem.get("version")
-            refused = Result(change.path, "rejected", code=no.code, head=Version.from_json(head) if head else None)
-            return Pushed([refused], None, None)
-        if "conflict" in answer:
-            head = answer.get("head")
-            kept = Result(
-                change.path, "conflict", conflict=answer["conflict"], head=Version.from_json(head) if head else None
-            )
-            return Pushed([kept], None, None)
-        stored = Result(change.path, "stored", version=Version.from_json(answer))
-        return Pushed([stored], answer.get("after"), answer.get("cursor"))
+            return Pushed([Result(change.path, "rejected", code=no.code, head=_head(no))], None, None)
+        with self._connection.understanding():
+            if "conflict" in answer:
+                kept, head = said.kept_conflict(answer["conflict"], change.path), answer.get("head")
+                conflict = Result(change.path, "conflict", conflict=kept, head=said.optional_version(head, change.path))
+                return Pushed([conflict], None, None)
+            stored = Result(change.path, "stored", version=_stored(answer, change))
+            return Pushed([stored], said.optional_word(answer.get("after")), said.optional_word(answer.get("cursor")))
 
     # -- fetching
 
@@ -161,7 +175,7 @@ class HttpTransport:
         if announced is not None and announced != left + skip:
             said = f"the server holds {announced} bytes of {version.path!r} where {left + skip} were expected"
             raise ServerRefused(response.status, "length-mismatch", f"{said}; run gobi check on the server")
-        while piece := self._read(response):
+        while left > 0 and (piece := self._read(response)):
             if skip >= len(piece):
                 skip -= len(piece)
                 continue
@@ -192,13 +206,36 @@ def _file_pieces(name: str, size: int, body: BinaryIO) -> Iterator[bytes]:
         raise LocalChange(f"{name!r} cannot be read: {error.strerror}") from error
 
 
-def _result(row: Json) -> Result:
-    version, head = row.get("version"), row.get("head")
+def _of_rows(count: int) -> int:
+    """Bytes of an answer with so many rows."""
+    return (1 << 20) + count * LARGEST_ROW
+
+
+def _result(row: Json, sent: Mapping[str, Change]) -> Result:
+    """Raises ValueError, KeyError, TypeError."""
+    change = sent[said.word(row["path"])]
+    stored, conflict, code, head = (row.get(name) for name in ("version", "conflict", "code", "head"))
     return Result(
-        row["path"],
-        row["status"],
-        Version.from_json(version) if version else None,
-        row.get("conflict"),
-        row.get("code"),
-        Version.from_json(head) if head else None,
+        change.path,
+        said.word(row["status"]),
+        None if stored is None else _stored(stored, change),
+        None if conflict is None else said.kept_conflict(conflict, change.path),
+        said.optional_word(code),
+        None if head is None else said.version(head),
     )
+
+
+def _stored(row: object, change: Change) -> Version:
+    """What has become of a change. Raises ValueError, KeyError, TypeError where it is about something else."""
+    made = said.version(row, change.path)
+    if change.kind == "put" and (made.hash, made.size) != (change.hash, change.size):
+        raise ValueError("another content was stored than was sent")
+    return made
+
+
+def _head(no: ServerRefused) -> Version | None:
+    """What a refusal carries; None where it carries nothing that can be understood."""
+    try:
+        return said.optional_version(no.problem.get("head") or no.problem.get("version"))
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -15,6 +15,7 @@ from socket import SHUT_RDWR, SHUT_WR, socket
 from threading import Event, Thread
 from typing import TYPE_CHECKING, NamedTuple
 
+from client import said
 from client.foresee import Heard
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from client.connection import Connection
 
-LARGEST = 16 * 1024 * 1024  # bytes of one message
+LARGEST = 1024 * 1024  # bytes of one message: five times what a hundred versions can take
 _ABSENT = (404, 405, 426, 501)  # what servers say that have no live socket
 _NOT_ALLOWED = (401, 403, 409)
 _POLICY = 1008
@@ -138,13 +139,13 @@ class Live:
         match row.get("type"):
             case "hello":
                 self._wait = self._waits.first
-                self._tell(Opened(str(row["cursor"])))
+                self._tell(Opened(said.word(row["cursor"])))
             case "changes":
                 self._tell(Heard.from_json(row))
             case "wake":
                 self._tell(Woken())
             case "conflict" if row["conflict"]["state"] != "open":
-                self._tell(Woken(str(row["conflict"]["path"])))
+                self._tell(Woken(said.word(row["conflict"]["path"])))
 
 
 class _Conversation:

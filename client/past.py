@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from client import said
 from client.connection import Body, Connection
 from client.ports import ServerRefused, Stopped
 from sync.model import Json, Version
@@ -14,6 +15,7 @@ from sync.model import Json, Version
 if TYPE_CHECKING:
     from client.config import Config
 
+LARGEST_UNDO = 512 * 1024 * 1024  # bytes of JSON: it has no pages
 PAGE = 1_000  # versions asked for at a time
 USAGE = 2
 
@@ -48,8 +50,9 @@ class Past:
             asked = {"limit": min(limit - len(found), PAGE)} | ({} if before is None else {"before": before})
             with self._about(path):
                 answer = self._get(f"history/{quote(path)}", asked)
-            found += map(Version.from_json, answer["versions"])
-            before = answer["next"]
+            with self._connection.understanding():
+                found += [said.version(row, path) for row in answer["versions"]]
+                before = _further(answer["next"], before)
             if before is None:
                 break
         return found
@@ -65,25 +68,32 @@ class Past:
         """Puts the body of that version on top of `head`; returns the new head. Raises Moved."""
         with self._about(path):
             row = self._post("restore", {"path": path, "stamp": stamp, "head": head})
-        return Version.from_json(row)
+        with self._connection.understanding():
+            return said.version(row, path)
 
     def delete(self, path: str, head: int) -> Version:
         """Raises Moved."""
         target = f"{self._vault}/files/{quote(path)}"
         with self._about(path):
-            return Version.from_json(self._connection.json("DELETE", target, headers={"If-Match": f'"{head}"'}))
+            row = self._connection.json("DELETE", target, headers={"If-Match": f'"{head}"'})
+        with self._connection.understanding():
+            return said.version(row, path)
 
     def log(self, *, since: int, device: str | None, prefix: str, page: int = PAGE) -> Iterator[Version]:
         """Newest first. Asks as it goes."""
         asked: dict[str, object] = {"since": since, "prefix": prefix, "limit": page}
         if device is not None:
             asked["device"] = device
+        before: int | None = None
         while True:
             answer = self._get("log", asked)
-            yield from map(Version.from_json, answer["versions"])
-            if answer["next"] is None:
+            with self._connection.understanding():
+                found = [said.version(row) for row in answer["versions"]]
+                before = _further(answer["next"], before)
+            yield from found
+            if before is None:
                 return
-            asked["before"] = answer["next"]
+            asked["before"] = before
 
     def stamp_at(self, moment: int) -> tuple[int, bool]:
         """The last stamp of what had been made by then, and whether that is sure. Of a server that cannot say: its own
@@ -94,28 +104,50 @@ class Past:
             if no.code != "not-found":
                 raise
             return moment, True
-        return answer["stamp"], answer["sure"]
+        with self._connection.understanding():
+            return said.number(answer["stamp"]), said.yes(answer["sure"])
 
     def undo(self, asked: Json) -> Json:
         """`asked` is the protocol's; so is the answer: `changes`, `skipped`, `until`."""
-        return self._post("restore", asked)
+        answer = self._connection.json("POST", f"{self._vault}/restore", Body.of_json(asked), most=LARGEST_UNDO)
+        with self._connection.understanding():
+            for row in said.rows(answer["changes"]):
+                said.version(row | {"stamp": row["stamp"] or 0})  # null in a dry run
+                said.optional_number(row["restores"])
+            for row in said.rows(answer["skipped"]):
+                said.version(row)
+                said.word(row["reason"])
+            said.word(answer["until"])
+        return answer
 
     # -- conflicts
 
     def conflicts(self) -> list[Json]:
         """Those that are open, the oldest first."""
-        rows: list[Json] = self._get("conflicts", {})["conflicts"]
-        return sorted(rows, key=lambda row: int(row["opened"]))
+        answer = self._get("conflicts", {})
+        with self._connection.understanding():
+            return sorted(map(said.conflict, answer["conflicts"]), key=lambda row: int(row["opened"]))
 
     def merge(self, conflict: Json, candidate: int | None) -> Json:
         with self._about(conflict["path"]):
-            return self._get(f"conflicts/{quote(conflict['id'], safe='')}/merge", _given(candidate=candidate))
+            merge = self._get(f"conflicts/{quote(conflict['id'], safe='')}/merge", _given(candidate=candidate))
+        with self._connection.understanding():
+            if not said.yes(merge["mergeable"]):
+                said.word(merge["reason"])
+            elif not said.yes(merge["clean"]):
+                merge["hunks"] = [{"kind": said.word(hunk["kind"])} for hunk in said.rows(merge["hunks"])]
+            else:
+                said.number(merge["head"])
+                if not isinstance(merge["text"], str):
+                    raise TypeError("no text")
+        return merge
 
     def resolve(self, conflict: Json, asked: Json) -> list[Version]:
         """What was committed: the candidates, the outcome, and the copy beside it. Raises Moved."""
         with self._about(conflict["path"]):
             answer = self._post(f"conflicts/{quote(conflict['id'], safe='')}/resolve", asked)
-        return [Version.from_json(row) for row in answer["versions"]]
+        with self._connection.understanding():
+            return [said.version(row) for row in answer["versions"]]
 
     # -- the wire
 
@@ -142,6 +174,16 @@ class Past:
                 case "purged":
                     raise Stopped(f"{path}: {no}; gobi history lists the versions that are left", USAGE) from no
             raise
+
+
+def _further(following: object, before: int | None) -> int | None:
+    """Where the next page begins. Raises ValueError where that is no further on."""
+    if following is None:
+        return None
+    stamp = said.number(following)
+    if before is not None and stamp >= before:
+        raise ValueError("pages without an end")
+    return stamp
 
 
 def _given(**values: object) -> Json:

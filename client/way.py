@@ -9,6 +9,7 @@ from http.client import HTTPConnection, HTTPSConnection
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from client.paced import PacedResponse, TooSlow
 from client.ports import ServerAway
 from client.proxies import proxy_for
 
@@ -56,6 +57,7 @@ class Way:
             http: HTTPConnection = HTTPSConnection(host, port, timeout=timeout, context=self._context)
         else:
             http = HTTPConnection(host, port, timeout=timeout)
+        http.response_class = PacedResponse
         if self._proxy is not None and (self._tls or tunnel):
             http.set_tunnel(self._host, self._port, self._proxy.headers)
         return http
@@ -107,6 +109,10 @@ class Way:
 
             return ServerAway(untrusted(self.url, error))
         through = "" if self._proxy is None else f" through {self._proxy}"
+        if isinstance(error, TooSlow):
+            return ServerAway(
+                f"{self.url}{through} answers in drops ({error})", then="nothing is lost, try again later"
+            )
         if isinstance(error, TimeoutError) and not on_the_way:
             return ServerAway(f"{self.url}{through} does not answer", then="nothing is lost, try again later")
         reason = getattr(error, "strerror", None) or "the connection was cut"

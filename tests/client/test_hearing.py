@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from client.foresee import Heard
-from client.hearing import Hearing
+from client.hearing import MOST_HEARD, Hearing
 from client.index import Index, Record
 from client.intervals import Intervals
 from client.live import Lost, Opened
@@ -57,4 +57,12 @@ def test_the_server_is_asked_now_and_then_while_nothing_can_be_told() -> None:
     assert hearing.take(whole=False) is None
     assert hearing.due_at() == now[0] + Intervals().poll
     now[0] += Intervals().poll
+    assert hearing.take(whole=False) is None
+
+
+def test_more_than_can_be_done_comes_to_one_question() -> None:
+    hearing = Hearing(Index(), lambda: 100.0, Intervals())
+    for number in range(10_000):
+        hearing.told(Heard(f"e:{number}", f"e:{number + 1}", (version("a.md", number + 2, b"words"),)))
+        assert len(hearing._heard) <= MOST_HEARD
     assert hearing.take(whole=False) is None

@@ -19,7 +19,7 @@ from client.http import HttpTransport
 from client.live import Live, Lost, Opened, Told, Waits, Woken
 
 QUICK = Waits(first=0.01, longest=0.02, silence=20)
-VERSION = {"path": "a.md", "kind": "put", "stamp": 7, "base": None, "hash": "ab", "size": 2, "mtime": 1}
+VERSION = {"path": "a.md", "kind": "put", "stamp": 7, "base": None, "hash": "ab" * 32, "size": 2, "mtime": 1}
 
 Scene = Callable[[ServerConnection], None]
 

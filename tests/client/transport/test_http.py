@@ -99,7 +99,7 @@ def test_a_file_that_shrinks_while_it_is_sent_is_a_local_change(serve: Serve, co
 
 
 def test_a_file_that_grows_while_it_is_sent_is_sent_as_announced(serve: Serve, connect: Any) -> None:
-    answer = version("big.bin", b"x").to_json()
+    answer = version("big.bin", b"x" * 60).to_json()
     script = serve(lambda peer, _: peer.json("200 OK", answer), vault)
     transport = connect(script)
     transport.put(put_of("big.bin", b"x" * 60), io.BytesIO(b"x" * 100), keep=False)
