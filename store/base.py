@@ -8,7 +8,7 @@ driver's own error; after any exception nothing was changed unless the method sa
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO, Literal, Protocol, TypeVar
 
 from store.aging import Aging
@@ -34,7 +34,8 @@ class Vault:
     version above it was purged, nor one that was the newest of its path at or after it. `files` and `bytes` count
     live files; `stored` the bytes of all bodies kept, each once. `auto_merge`: a conflict is settled by merging
     where that leaves no doubt. `lapses`: for each time that it was restored the clock that came back, and the time of
-    the restore; what was committed after the one and up to the other is not in the log, and was not purged.
+    the restore; what was committed after the one and up to the other is not in the log, and was not purged. `versions`:
+    how many are in the log.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Vault:
     conflicts: int = 0
     auto_merge: bool = False
     lapses: tuple[Lapse, ...] = ()
+    versions: int = field(default=0, compare=False)
 
 
 def as_lapses(rows: Iterable[Sequence[int]]) -> tuple[Lapse, ...]:
@@ -400,6 +402,24 @@ class Received:
     temporary: str
 
 
+class Reserved(Protocol):
+    """Bytes that are put aside for bodies on their way. What a process had put aside is free once it has ended. May
+    block for moments."""
+
+    @property
+    def size(self) -> int: ...
+
+    def set(self, size: int, room: int) -> bool:
+        """Makes it `size` bytes, unless all under its name would come to more than `room` by that; whether it is so
+        now. Nothing is always possible. Raises Unavailable, DiskFull."""
+
+    def others(self) -> int:
+        """Bytes that are put aside for others under its name. Raises Unavailable."""
+
+    def close(self) -> None:
+        """Nothing is put aside any more. May be repeated."""
+
+
 class Incoming(Protocol):
     """A body on its way in. Not shared between threads."""
 
@@ -476,6 +496,9 @@ class Bodies(Protocol):
 
     def check(self) -> None:
         """Raises DiskFull or Unavailable where a body could not be written now."""
+
+    def reserve(self, name: str) -> Reserved:
+        """Nothing yet, of what is put aside under this name by whatever process over these bodies."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from store.bodies_mark import Presence
 from store.bodies_verify import Verified, Watched, damaged
 from store.errors import BodyMissing, Unavailable
 from store.flush import flush_files
+from store.reservations import Reservation
 
 log = logging.getLogger("gobi.bodies")
 
@@ -247,6 +248,9 @@ class DiskBodies:
             probe.write(b"gobi")
         finally:
             probe.discard()
+
+    def reserve(self, name: str) -> Reservation:
+        return Reservation(self._root, name)
 
     def sweep(self) -> None:
         """Removes what uploads left behind that were cut off by a crash."""

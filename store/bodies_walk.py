@@ -12,9 +12,10 @@ from store.bodies_aside import FORSAKEN, QUARANTINE, TRASH
 from store.bodies_guard import COLLECTING, LOCK
 from store.bodies_mark import MARK
 from store.healing import LOST
+from store.reservations import RESERVED
 
 # Beside the vaults' folders.
-_OWN = frozenset({"tmp", TRASH, QUARANTINE, LOST, LOCK, COLLECTING, MARK})
+_OWN = frozenset({"tmp", TRASH, QUARANTINE, LOST, LOCK, COLLECTING, MARK, RESERVED})
 _VAULT = re.compile(r"[0-9a-f]{16}")
 _LETTERS = re.compile(r"[0-9a-f]{2}")
 _REST = re.compile(r"[0-9a-f]{62}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from store.access import check_writer
 from store.base import Identity, Totals, Transaction
 from store.errors import Forbidden, NotFound, StoreError, Unauthorized
+from store.log_size import next_version, used
 from sync import candidates
 from sync.judge import USES_ROOM, Verdict, Write, judge
 from sync.model import Candidate, Conflict, Version
@@ -136,7 +137,7 @@ class Group:
             self._learn(paths)
         self._totals = Totals()
         self._new = frozenset(new)
-        self._room = max(0, limits.quota - tx.vault.stored) if limits.quota else None
+        self._room = limits.quota - used(tx.vault) if limits.quota else None
         self._most_candidates = limits.candidates
         self._referenced: dict[str, int] = {}  # bodies that the group's versions and candidates name, with their sizes
         self._had: set[str] = set()  # bodies that something named before
@@ -250,11 +251,15 @@ class Group:
         return head is not None and head.live
 
     def _fits(self, write: Write) -> bool:
-        return self._room is None or self._cost(write) <= self._room
+        cost = self._cost(write)
+        return self._room is None or cost == 0 or cost <= self._room
 
     def _cost(self, write: Write) -> int:
-        """By how many bytes the vault would grow."""
-        return write.size if write.hash in self._new and write.hash not in self._referenced else 0
+        """By how many bytes of its quota the vault would grow. A delete is free: of what takes room there is less."""
+        if write.kind == "delete":
+            return 0
+        body = write.size if write.hash in self._new and write.hash not in self._referenced else 0
+        return body + next_version(self._tx.vault, len(self._versions))
 
     def _refer(self, write: Write) -> None:
         if write.hash is not None:

@@ -6,6 +6,7 @@ Blocking and without a loop of its own: it is fed chunks, wherever the caller wa
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from store.base import Bodies, Incoming, Received
@@ -33,14 +34,27 @@ class Item:
 
 
 class Intake:
-    """Takes a push apart. `feed` every chunk, then `close`; on any error `discard`."""
+    """Takes a push apart. `feed` every chunk, then `close`; on any error `discard`.
 
-    def __init__(self, bodies: Bodies, *, device: str, user: str, keep: bool, max_file: int) -> None:
+    `admit`: whether there is room for a body of so many bytes, asked before it comes; it may block.
+    """
+
+    def __init__(
+        self,
+        bodies: Bodies,
+        *,
+        device: str,
+        user: str,
+        keep: bool,
+        max_file: int,
+        admit: Callable[[int], bool] = lambda _: True,
+    ) -> None:
         self.items: list[Item] = []
         self._bodies = bodies
         self._author = (device, user)
         self._keep = keep
         self._max_file = max_file
+        self._admit = admit
         self._reader = BundleReader(max_entries=MAX_CHANGES + 1, max_total=MAX_BYTES)
         self._manifest: list[bytes] | None = []
         self._next = 0
@@ -91,7 +105,10 @@ class Intake:
             self._item.refusal = "too-large"
         if self._item.refusal is None:
             try:
-                self._incoming = self._bodies.receive()
+                if self._admit(entry.size):
+                    self._incoming = self._bodies.receive()
+                else:
+                    self._item.refusal = "quota"
             except DiskFull:
                 self._item.refusal = "disk-full"
         if entry.body is not None:

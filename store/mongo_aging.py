@@ -72,6 +72,7 @@ class MongoAging:
             known = {int(row["_id"]["t"]) for row in self._db["versions"].find(wanted, {"_id": 1}, session=session)}
             if known:
                 self._db["versions"].delete_many(wanted, session=session)
+                self._change(key, {"versions": Int64(-len(known))}, session)
             return [one for one in going if one.stamp in known]
 
         return self._run(work) if versions else []

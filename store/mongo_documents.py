@@ -115,6 +115,7 @@ def vault_document(vault: Vault) -> Document:
         "conflicts": Int64(vault.conflicts),
         "auto_merge": vault.auto_merge,
         "lapses": lapses_document(vault.lapses),
+        "versions": Int64(vault.versions),
     }
 
 
@@ -138,9 +139,10 @@ def vault_of(document: Document) -> Vault:
         int(document["bytes"]),
         int(document["stored"]),
         int(document["conflicts"]),
-        # Neither is there in a vault that an older gobi made.
+        # None of these is there in a vault that an older gobi made.
         bool(document.get("auto_merge", False)),
         as_lapses(document.get("lapses", ())),
+        int(document.get("versions", 0)),
     )
 
 

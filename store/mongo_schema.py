@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pymongo
+from bson import Int64
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
@@ -61,8 +62,18 @@ def _nothing(_db: Mongo) -> None:
     """Documents have fields that an older gobi does not know, and would lose or stumble over."""
 
 
+def _count_versions(db: Mongo) -> None:
+    """Each vault says how many versions its log has."""
+    for vault in db["vaults"].find({"versions": {"$exists": False}}, {"_id": 1}):
+        log = {
+            "_id": {"$gte": {"v": vault["_id"], "t": Int64(-1)}, "$lt": {"v": Int64(vault["_id"] + 1), "t": Int64(-1)}}
+        }
+        there = {"_id": vault["_id"], "versions": {"$exists": False}}
+        db["vaults"].update_one(there, {"$set": {"versions": Int64(db["versions"].count_documents(log))}})
+
+
 # Each may be run again from its beginning: whoever upgrades may be cut off, or be one of several.
-STEPS: list[Callable[[Mongo], None]] = [_begin, _make_collections, _nothing]
+STEPS: list[Callable[[Mongo], None]] = [_begin, _make_collections, _nothing, _count_versions]
 
 
 def upgrade(db: Mongo) -> None:

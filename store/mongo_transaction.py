@@ -293,7 +293,7 @@ class MongoTransaction:
 
     def write(self, session: ClientSession) -> None:
         """Two commands: the vault, and what comes into the log; a third for conflicts. Raises Moved."""
-        change: Document = {"$inc": _increments(self._totals, self._opened)}
+        change: Document = {"$inc": _increments(self._totals, self._opened, len(self._versions))}
         if self._versions:
             change["$set"] = {"clock": Int64(self._versions[-1].stamp)}
         as_read = {"_id": self._key, "revision": self._revision}
@@ -330,8 +330,9 @@ def _matches(kept: Document, who: Identity) -> bool:
     return who.session is None or who.session in (kept.get("sessions") or ())
 
 
-def _increments(totals: Totals, opened: int) -> Document:
+def _increments(totals: Totals, opened: int, versions: int) -> Document:
     changes = {"files": totals.files, "bytes": totals.bytes, "stored": totals.stored, "conflicts": opened}
+    changes["versions"] = versions
     return {"revision": 1} | {name: Int64(change) for name, change in changes.items() if change}
 
 

@@ -436,17 +436,19 @@ def _vaults(
         ("? = 1", 1),
     )
     rows = db.execute(
-        f"""SELECT key, name, epoch, clock, purge_mark, files, bytes, stored, conflicts, auto_merge, lapses FROM vaults
+        f"""SELECT key, name, epoch, clock, purge_mark, files, bytes, stored, conflicts, auto_merge, lapses,
+            versions FROM vaults
             WHERE {chosen} ORDER BY name""",
         (value,),
     ).fetchall()
     vaults = []
-    for number, title, epoch, clock, purge_mark, *counters, auto_merge, lapses in rows:
+    for number, title, epoch, clock, purge_mark, *counters, auto_merge, lapses, versions in rows:
         members: dict[str, Role] = dict(
             db.execute("SELECT user, role FROM members WHERE vault = ? ORDER BY user", (number,)).fetchall()
         )
         counted = Vault(f"{number:016x}", title, epoch, clock, purge_mark, members, *counters)
-        vaults.append(replace(counted, auto_merge=bool(auto_merge), lapses=as_lapses(json.loads(lapses))))
+        known = as_lapses(json.loads(lapses))
+        vaults.append(replace(counted, auto_merge=bool(auto_merge), lapses=known, versions=versions))
     return vaults
 
 

@@ -59,4 +59,6 @@ def _purge(db: sqlite3.Connection, vault: int, versions: Sequence[Version], befo
     )
     going = permitted(versions, before, {path for (path,) in disputed}, there.fetchall())
     delete = "DELETE FROM versions WHERE vault = ? AND stamp = ? AND path = ?"
-    return [one for one in going if db.execute(delete, (vault, one.stamp, one.path)).rowcount]
+    gone = [one for one in going if db.execute(delete, (vault, one.stamp, one.path)).rowcount]
+    db.execute("UPDATE vaults SET versions = versions - ? WHERE key = ?", (len(gone), vault))
+    return gone

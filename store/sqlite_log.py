@@ -294,8 +294,9 @@ class SqliteTransaction:
         insert(self._db, self._key, versions)
         clock = versions[-1].stamp if versions else self.vault.clock
         self._db.execute(
-            "UPDATE vaults SET clock = ?, files = files + ?, bytes = bytes + ?, stored = stored + ? WHERE key = ?",
-            (clock, totals.files, totals.bytes, totals.stored, self._key),
+            """UPDATE vaults SET clock = ?, files = files + ?, bytes = bytes + ?, stored = stored + ?,
+               versions = versions + ? WHERE key = ?""",
+            (clock, totals.files, totals.bytes, totals.stored, len(versions), self._key),
         )
 
     def is_good(self, who: Identity) -> bool:

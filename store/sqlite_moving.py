@@ -89,9 +89,20 @@ class SqliteMoving:
                 lapses = json.dumps(one.lapses)
                 db.execute(
                     """INSERT INTO vaults
-                       (key, name, epoch, clock, purge_mark, files, bytes, stored, conflicts, auto_merge, lapses)
-                       VALUES (?,?,?,?,?,?,?,?,?,?,?)""",
-                    (key, one.name, one.epoch, one.clock, one.purge_mark, *counters, one.auto_merge, lapses),
+                       (key, name, epoch, clock, purge_mark, files, bytes, stored, conflicts, auto_merge, lapses,
+                        versions)
+                       VALUES (?,?,?,?,?,?,?,?,?,?,?,?)""",
+                    (
+                        key,
+                        one.name,
+                        one.epoch,
+                        one.clock,
+                        one.purge_mark,
+                        *counters,
+                        one.auto_merge,
+                        lapses,
+                        one.versions,
+                    ),
                 )
                 rows = [(key, user, role) for user, role in one.members.items()]
                 db.executemany("INSERT INTO members VALUES (?, ?, ?)", rows)

@@ -77,6 +77,10 @@ STEPS: list[str] = [
     """,
     "ALTER TABLE vaults ADD COLUMN lapses TEXT NOT NULL DEFAULT '[]'",
     "ALTER TABLE users ADD COLUMN sessions TEXT NOT NULL DEFAULT '[]'",
+    """
+    ALTER TABLE vaults ADD COLUMN versions INTEGER NOT NULL DEFAULT 0;
+    UPDATE vaults SET versions = (SELECT count(*) FROM versions WHERE versions.vault = vaults.key);
+    """,
 ]
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from store.access import Caller, check_writer
+from store.arrival import Arrival
 from store.base import Bodies, Bus, Identity, Metadata, Received, Transaction, Vault
 from store.bodies_confirm import confirm
 from store.bodies_verify import damaged
@@ -139,19 +140,21 @@ class Vaults:
         STORE, SAME, KEEP. Raises Stale, PathTaken, TooLarge, HashMismatch, LengthMismatch, Full.
         """
         self._check_early(vault, head, write, length, hash)
-        received = self._receive(chunks, length)
-        try:
-            if hash is not None and received.hash != hash:
-                raise HashMismatch("the body's SHA-256 is not the announced one: damaged on the way, send it again")
-            write = replace(write, hash=received.hash, size=received.size)
-            if head is None or head.hash != received.hash:  # or it may have been lost, and is counted already
-                self._quota.check(vault, received.hash, received.size)
-        except BaseException:
-            self._offload(self._bodies.discard, [received])
-            raise
-        with self._counting.new_bodies(vault) as new:
-            new.update(self._offload(self._bodies.keep, vault.id, [received]))
-            outcome = self._commit_one(vault, write, new, by)
+        trial = _may_be_same(head, length, hash) or self._quota.may_count(vault, hash, length)
+        with self._quota.arrival(vault) as arrival:
+            received = self._receive(self._quota.admitted(vault, arrival, chunks, length, trial=trial), length)
+            try:
+                if hash is not None and received.hash != hash:
+                    raise HashMismatch("the body's SHA-256 is not the announced one: damaged on the way, send it again")
+                write = replace(write, hash=received.hash, size=received.size)
+                if head is None or head.hash != received.hash:  # or it may have been lost, and is counted already
+                    self._quota.settle(vault, arrival, received.hash, received.size)
+            except BaseException:
+                self._offload(self._bodies.discard, [received])
+                raise
+            with self._counting.new_bodies(vault) as new:
+                new.update(self._offload(self._bodies.keep, vault.id, [received]))
+                outcome = self._commit_one(vault, write, new, by)
         return self._settled_by_merge(vault, [write], [outcome], by)[0]
 
     @property
@@ -188,8 +191,7 @@ class Vaults:
         """Refuses what can be refused before the body has come."""
         if length is not None and length > self._max_file:
             raise TooLarge(f"files of more than {self._max_file} bytes are not taken here")
-        # Unannounced bytes may turn out to be the head's own, which is fine; of another length they cannot.
-        may_be_same = head is not None and head.live and hash in (None, head.hash) and length in (None, head.size)
+        may_be_same = _may_be_same(head, length, hash)
         if not may_be_same and judge(write, head, blocked=False) is Verdict.STALE:
             raise Stale(_STALE, head)
         if length is not None and not self._quota.holds(vault, length):
@@ -248,14 +250,16 @@ class Vaults:
 
         Raises BadRequest, TooLarge; Full where not one change fits.
         """
-        intake = Intake(self._bodies, device=by.device, user=by.user, keep=keep, max_file=self._max_file)
-        with self._counting.new_bodies(vault) as new:
+        with self._quota.arrival(vault) as arrival, self._counting.new_bodies(vault) as new:
+            intake = Intake(
+                self._bodies, device=by.device, user=by.user, keep=keep, max_file=self._max_file, admit=arrival.admit
+            )
             try:
                 for chunk in chunks:
                     self._offload(intake.feed, chunk)
                 items = intake.close()
                 _check_disk(vault, items)
-                self._keep_all(vault, items, new)
+                self._keep_all(vault, items, new, arrival)
             except BaseException:
                 self._offload(intake.discard)
                 raise
@@ -264,9 +268,9 @@ class Vaults:
         results = [_refused(item) if item.refusal else _result(item, next(following)) for item in items]
         return Pushed(results, after, cursor)
 
-    def _keep_all(self, vault: Vault, items: Sequence[Item], new: set[str]) -> None:
+    def _keep_all(self, vault: Vault, items: Sequence[Item], new: set[str], arrival: Arrival) -> None:
         """Every body durable before any version names it; puts without one are refused."""
-        self._quota.refuse(vault, items)
+        self._quota.refuse(vault, items, arrival)
         received = [item.received for item in items if item.received]
         if received:
             new |= self._offload(self._bodies.keep, vault.id, received)
@@ -312,17 +316,18 @@ class Vaults:
         DiskFull."""
         if not self._offload(self._bodies.is_lost, vault.id, hash):
             raise NotFound("no such body is missing here (any more)")
-        received = self._receive(chunks, length)
-        if received.hash != hash:
-            self._offload(self._bodies.discard, [received])
-            raise HashMismatch("the body's SHA-256 is another one: this is not what was lost")
-        try:  # nothing is committed, so this is where it is decided
-            self._metadata.transact(vault.id, lambda tx: check_writer(tx, by.identity), by=[by.identity])
-        except BaseException:
-            self._offload(self._bodies.discard, [received])
-            raise
-        # Not counted as new: it was, all the time that it was lost.
-        self._offload(self._bodies.keep, vault.id, [received])
+        with self._quota.arrival(vault) as arrival:
+            received = self._receive(self._quota.admitted(vault, arrival, chunks, length, trial=True), length)
+            if received.hash != hash:
+                self._offload(self._bodies.discard, [received])
+                raise HashMismatch("the body's SHA-256 is another one: this is not what was lost")
+            try:  # nothing is committed, so this is where it is decided
+                self._metadata.transact(vault.id, lambda tx: check_writer(tx, by.identity), by=[by.identity])
+            except BaseException:
+                self._offload(self._bodies.discard, [received])
+                raise
+            # Not counted as new: it was, all the time that it was lost.
+            self._offload(self._bodies.keep, vault.id, [received])
 
     # -- conflicts
 
@@ -335,9 +340,9 @@ class Vaults:
         return self._resolve(by, vault, conflict_id, choice).versions
 
     def _resolve(self, by: Caller, vault: Vault, conflict_id: str, choice: Choice) -> Committed:
-        with self._counting.new_bodies(vault) as new:
+        with self._quota.arrival(vault) as arrival, self._counting.new_bodies(vault) as new:
             if choice.text is not None:
-                received = self._receive_text(vault, choice.text)
+                received = self._receive_text(vault, choice.text, arrival)
                 new.update(self._offload(self._bodies.keep, vault.id, [received]))
                 choice = replace(choice, merged=(received.hash, received.size))
             conflict = self._metadata.conflict(vault.id, conflict_id)
@@ -354,14 +359,14 @@ class Vaults:
         publish(self._bus, vault.id, done)
         return done
 
-    def _receive_text(self, vault: Vault, text: str) -> Received:
+    def _receive_text(self, vault: Vault, text: str, arrival: Arrival) -> Received:
         try:
             body = text.encode()
         except UnicodeEncodeError:  # JSON can spell half of a surrogate pair
             raise BadRequest("`text` is no text: there is half of a surrogate pair in it") from None
         received = self._receive([body], None)
         try:
-            self._quota.check(vault, received.hash, received.size)
+            self._quota.settle(vault, arrival, received.hash, received.size)
         except BaseException:
             self._offload(self._bodies.discard, [received])
             raise
@@ -429,6 +434,11 @@ def _resolve(who: Identity, conflict_id: str, choice: Choice, new: Collection[st
     group = Group(tx, {conflict.path}, conflicts=True, new=new)
     settle(group, tx, conflict, choice)
     return group.finish([])
+
+
+def _may_be_same(head: Version | None, length: int | None, hash: str | None) -> bool:
+    """Unannounced bytes may turn out to be the head's own, which is fine; of another length they cannot."""
+    return head is not None and head.live and hash in (None, head.hash) and length in (None, head.size)
 
 
 def unknown_version(vault: Vault, stamp: int) -> NotFound | Purged:

@@ -54,6 +54,17 @@ def test_what_is_purged_is_gone_and_the_rest_is_as_it_was(metadata: Metadata, va
     assert metadata.changes(other.id, 0, 10) == theirs
 
 
+def test_a_vault_knows_how_many_versions_its_log_has(metadata: Metadata, vault: Vault) -> None:
+    first, second, _ = append(metadata, vault.id, ("a", "A"), ("a", "B"), ("b", "C"))
+    other = metadata.create_vault("other", "me")
+    assert [one.versions for one in metadata.vaults()] == [3, 0]
+    for _ in range(2):
+        metadata.aging().purge(vault.id, [first], second.stamp + 1)
+        assert [one.versions for one in metadata.vaults()] == [2, 0]
+    append(metadata, other.id, ("a", "A"))
+    assert [one.versions for one in metadata.vaults()] == [2, 1]
+
+
 def test_a_tombstone_stays_as_long_as_an_older_version_would_come_back_to_life(
     metadata: Metadata, vault: Vault
 ) -> None:

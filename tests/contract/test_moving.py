@@ -254,6 +254,7 @@ def test_what_is_taken_in_is_what_was_given(full: Metadata, empty: Metadata) -> 
     after = [one.vaults()[0] for one in (full, empty)]
     assert [one.conflicts for one in after] == [0, 0]
     assert [one.members for one in after] == [{"you": "owner"}] * 2
+    assert [one.versions for one in after] == [len(one.changes(vault.id, 0, 1_000)) for one in (full, empty)]
 
 
 def test_versions_and_conflicts_are_given_in_pages(full: Metadata) -> None:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from store.base import Metadata
+from store import arrival, log_size
+from store.base import Metadata, Vault
 from store.bodies import DiskBodies
 from store.errors import MetadataFull, QuotaExceeded
 from store.groups import MOST_WRITES
-from sync.judge import Write
-from sync.model import Json
+from store.log_size import FREE_VERSIONS, VERSION_BYTES, used
+from store.quota import MIB
+from store.reservations import RESERVED
+from sync.judge import Verdict, Write
+from sync.model import Json, Version
 from tests.contract.backends import Backend
 from tests.store.world import USER, World, change, parcel, removal
 
 LIMIT = 100
+PIECE = 256 << 10
 
 
 @pytest.fixture
@@ -115,6 +122,157 @@ def test_a_single_put_is_judged_once_more_as_it_is_committed(world: World) -> No
         world.vaults.put(before, None, write, [b"b" * 20], length=20, hash=None, by=world.by())
     assert (world.vault.stored, world.vault.files) == (90, 1)
     assert world.vaults.put(before, None, write, [b"b" * 10], length=10, hash=None, by=world.by()).version is not None
+
+
+def waiting_for(bodies: Path) -> int:
+    """Bytes on the disk of bodies that are on their way."""
+    return sum(one.stat().st_size for one in (bodies / "tmp").iterdir())
+
+
+class Slow:
+    """A body of which some has come, and the rest comes when the test says."""
+
+    def __init__(self, first: bytes, rest: bytes = b"") -> None:
+        self.first, self.rest = first, rest
+        self.arrived, self.goes_on = threading.Event(), threading.Event()
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from (self.first[start : start + PIECE] for start in range(0, len(self.first), PIECE))
+        self.arrived.set()
+        assert self.goes_on.wait(30)
+        if self.rest:
+            yield self.rest
+
+
+def upload(world: World, vault: Vault, path: str, body: Slow, length: int | None) -> Version:
+    try:
+        write = Write(path, "put", None, "d", USER)
+        outcome = world.vaults.put(vault, None, write, body, length=length, hash=None, by=world.by("d"))
+    finally:
+        body.arrived.set()  # or it will not
+    assert outcome.version is not None
+    return outcome.version
+
+
+def tried(uploads: Sequence[Future[Version]]) -> tuple[int, int]:
+    """How many were stored, and how many were refused for want of room."""
+    errors = [one.exception() for one in uploads]
+    assert all(error is None or isinstance(error, QuotaExceeded) for error in errors), errors
+    return errors.count(None), len(errors) - errors.count(None)
+
+
+def test_of_uploads_that_come_at_once_no_more_are_taken_in_than_fit(world: World, tmp_path: Path) -> None:
+    """Each of them would fit alone. The others are refused before a byte of theirs is on the disk."""
+    vault, bodies = world.vault, [Slow(b"%02d" % number * 10, b"x" * 20) for number in range(20)]
+    with ThreadPoolExecutor(20) as pool:
+        uploads = [pool.submit(upload, world, vault, f"{n}", body, 40) for n, body in enumerate(bodies)]
+        for body in bodies:
+            assert body.arrived.wait(30)
+        assert waiting_for(tmp_path / "bodies") == 2 * 20
+        for body in bodies:
+            body.goes_on.set()
+    assert tried(uploads) == (2, 18)
+    assert world.vault.stored == 80
+    assert len(list((tmp_path / "bodies" / world.vault.id).rglob("*"))) == 2 * 2, "nothing is left of what was refused"
+    assert list((tmp_path / "bodies" / RESERVED).iterdir()) == []
+
+
+def test_bodies_of_unknown_length_that_are_held_open_take_no_more_of_the_disk_than_there_may_be(
+    backend: Backend, tmp_path: Path
+) -> None:
+    """What fits, and as much again for what may turn out to be there already."""
+    world = World(backend.open(), DiskBodies(tmp_path / "bodies"), quota=2 * MIB)
+    vault, bodies = world.vault, [Slow(bytes([number]) * 3 * MIB) for number in range(5)]
+    with ThreadPoolExecutor(5) as pool:
+        uploads = [pool.submit(upload, world, vault, f"{n}", body, None) for n, body in enumerate(bodies)]
+        for body in bodies:
+            assert body.arrived.wait(30)
+        assert waiting_for(tmp_path / "bodies") <= 4 * MIB
+        for body in bodies:
+            body.goes_on.set()
+    assert tried(uploads) == (0, 5)
+    assert waiting_for(tmp_path / "bodies") == 0
+
+
+def test_pushes_that_are_held_open_take_no_more_of_the_disk_than_there_may_be(backend: Backend, tmp_path: Path) -> None:
+    world = World(backend.open(), DiskBodies(tmp_path / "bodies"), quota=2 * MIB)
+    vault, pushes, statuses = world.vault, list[Slow](), list[str]()
+    for number in range(5):
+        files = [(f"{number}/{n}", bytes([number, n]) * (MIB // 4)) for n in range(6)]
+        data = parcel([change(path, body) for path, body in files], files)
+        pushes.append(Slow(data[:-512], data[-512:]))
+
+    def send(data: Slow) -> None:
+        results = world.vaults.push(vault, data, keep=False, by=world.by("d")).results
+        statuses.extend(one.code or one.status for one in results)
+
+    with ThreadPoolExecutor(5) as pool:
+        sent = [pool.submit(send, data) for data in pushes]
+        for one in pushes:
+            assert one.arrived.wait(30)
+        assert waiting_for(tmp_path / "bodies") <= 4 * MIB
+        for one in pushes:
+            one.goes_on.set()
+    assert [future.exception() for future in sent] == [None] * 5
+    assert (statuses.count("stored"), statuses.count("quota")) == (4, 26)
+    assert world.vault.stored == 2 * MIB
+    kept = [path for path in (tmp_path / "bodies" / world.vault.id).rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in kept) == 2 * MIB, "nothing is left of what was refused"
+
+
+def test_a_body_that_took_its_time_is_judged_by_the_vault_as_it_is_then(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that nothing is kept of those that others were faster than."""
+    monkeypatch.setattr(arrival, "FRESH_S", 0)
+    vault, slow = world.vault, Slow(b"s" * 20)
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(upload, world, vault, "slow", slow, 20)
+        assert slow.arrived.wait(30)
+        world.new("fast", b"f" * 80)
+        other = World(world.metadata, DiskBodies(tmp_path / "bodies"))  # of another worker, with a larger quota
+        other.new("other", b"o" * 10)
+        slow.goes_on.set()
+    assert tried([sent]) == (0, 1)
+    assert len(list((tmp_path / "bodies" / vault.id).rglob("*"))) == 2 * 2
+
+
+def test_what_the_vault_has_may_come_again_however_full_it_is(world: World) -> None:
+    body = b"a" * LIMIT
+    first = world.new("a", body)
+    assert world.put("a", body, first.stamp).verdict is Verdict.SAME
+    assert world.put("a", body, first.stamp, announced=False).verdict is Verdict.SAME
+    assert push(world, ("b", body)) == ["stored"]
+
+
+# -- what versions cost
+
+
+def test_versions_count_as_well_and_each_change_is_refused_alone(
+    backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A vault that takes no bodies to speak of does not fill the database."""
+    monkeypatch.setattr(log_size, "FREE_VERSIONS", 300)
+    world = World(backend.open(), DiskBodies(tmp_path / "bodies"), quota=200 * VERSION_BYTES)
+    statuses = list[str]()
+    for start in range(0, 900, 300):
+        changes = [change(f"{number}", b"") for number in range(start, start + 300)]
+        statuses += world.statuses(parcel(changes, [(f"{start}", b"")]))
+    assert statuses == ["stored"] * 500 + ["quota"] * 400
+    assert (world.vault.versions, world.vault.stored) == (500, 0)
+    with pytest.raises(QuotaExceeded):
+        world.new("another", b"")
+    assert world.delete("0", world.log()[0].stamp).kind == "delete"
+    assert world.vault.versions == 501 == len(world.log())
+    with pytest.raises(QuotaExceeded):
+        world.new("0", b"", world.log()[-1].stamp)
+
+
+def test_fifty_thousand_empty_versions_do_not_fit_into_a_megabyte() -> None:
+    vault = Vault("", "", "", 0, 0, {})
+    assert used(replace(vault, versions=FREE_VERSIONS)) == 0, "those of most vaults cost nothing"
+    assert used(replace(vault, versions=FREE_VERSIONS + 2_048)) == MIB
+    assert used(replace(vault, versions=50_000, stored=7)) == 7 + 40_000 * VERSION_BYTES
 
 
 class Filling:

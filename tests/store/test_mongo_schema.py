@@ -16,6 +16,7 @@ from store import mongo_schema
 from store.errors import Unavailable
 from store.mongo import MongoMetadata
 from store.mongo_schema import INDEXES, STEPS, Mongo, missing_indexes, schema_version
+from tests.contract.log import append
 from tests.services import ReplicaSet
 
 Step = Callable[[Mongo], None]
@@ -184,3 +185,18 @@ def test_a_vault_of_an_older_gobi_does_not_merge_by_itself(
     there = one.vault("notes")
     assert there is not None
     assert there.auto_merge
+
+
+def test_the_versions_of_an_older_gobis_vaults_are_counted(
+    database: Mongo, open_it: Callable[[], MongoMetadata], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old(open_it, monkeypatch)
+    one = open_it()
+    vaults = [one.create_vault(name, "me") for name in ("a", "b", "c")]
+    append(one, vaults[0].id, ("x", "X"), ("y", "Y"), ("x", "-"))
+    append(one, vaults[1].id, ("x", "X"))
+    database["vaults"].update_many({}, {"$unset": {"versions": 1}})
+    database["meta"].update_one({"_id": "schema"}, {"$set": {"version": 3}})
+    assert [vault.versions for vault in one.vaults()] == [0, 0, 0]
+    open_it().prepare()
+    assert [vault.versions for vault in one.vaults()] == [3, 1, 0]
