@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 MODIFY = 0x2
+ATTRIBUTES = 0x4
 CLOSE_WRITE = 0x8
 MOVED_FROM = 0x40
 MOVED_TO = 0x80
@@ -29,7 +30,7 @@ IS_FOLDER = 0x40000000
 _ONLY_FOLDERS = 0x01000000
 _NO_LINKS = 0x02000000
 _NOT_UNLINKED = 0x04000000  # a temporary file that has no name any more is nobody's business
-_NAMES = MODIFY | CLOSE_WRITE | MOVED_FROM | MOVED_TO | CREATE | DELETE | DELETE_SELF
+_NAMES = MODIFY | ATTRIBUTES | CLOSE_WRITE | MOVED_FROM | MOVED_TO | CREATE | DELETE | DELETE_SELF
 _WATCHED = _NAMES | _ONLY_FOLDERS | _NO_LINKS | _NOT_UNLINKED
 
 _HEADER = struct.Struct("iIII")  # watch, mask, cookie, length of the name

@@ -22,6 +22,7 @@ class How(Enum):
     MOVED = auto()  # it has this name now; its bytes are what they were
     OPEN = auto()  # made or written to, and not closed yet
     FOUND = auto()  # in a folder that is new to us: written, or still being written
+    ATTRIBUTES = auto()  # its date, its owner, its permissions: mostly nothing that travels
     GONE = auto()  # no file has this name any more
     GONE_BELOW = auto()  # a folder was moved away, with all its files
 
@@ -131,6 +132,8 @@ class Tree:
             return News(path, How.WRITTEN)
         if event.mask & inotify.MOVED_TO:
             return News(path, How.MOVED, self._source(event))
+        if event.mask & inotify.ATTRIBUTES:
+            return News(path, How.ATTRIBUTES)
         if event.mask & inotify.MOVED_FROM:
             self._moved = (event.cookie, path)
         return News(path, How.GONE if event.mask & (inotify.MOVED_FROM | inotify.DELETE) else How.OPEN)

@@ -20,6 +20,7 @@ from client.foresee import Heard
 from client.hearing import Hearing
 from client.ignore import FILE as IGNORE_FILE
 from client.index import Index
+from client.inodes import became_executable, other_names
 from client.intervals import Intervals
 from client.live import Live, Lost, Opened, Told, Woken
 from client.mailbox import Mailbox
@@ -201,6 +202,8 @@ class Watch:
                     pending.open(name)
             case How.FOUND:
                 pending.found(path)
+            case How.ATTRIBUTES:
+                self._note_attributes(path)
             case How.MOVED:
                 self._note_moved(path, news.source)
             case How.GONE:
@@ -211,15 +214,16 @@ class Watch:
                     self._note_gone(one, now)
 
     def _other_names(self, path: str) -> list[str]:
-        """Hard links of the same file: the kernel tells only of the name that was written through."""
-        try:
-            status = os.lstat(os.path.join(self._root, path))
-        except OSError:
-            return []
-        if status.st_nlink == 1:
-            return []
-        records = list(self._index.records.values())
-        return [one.path for one in records if one.inode == status.st_ino and one.path != path]
+        return other_names(self._root, path, self._index)
+
+    def _note_attributes(self, path: str) -> None:
+        """There are many such events, and little to do: what a program does to all files alike must cost nothing."""
+        record = self._index.records.get(path)
+        if path in self._pending or (record is None and not (self._errand and path in self._errand.paths)):
+            return
+        if record is None or became_executable(self._root, path, record):
+            for name in (path, *self._other_names(path)):
+                self._pending.moved(name, renamed=False)
 
     def _note_moved(self, path: str, source: str | None) -> None:
         """A temporary file that takes the place of a known one is a save, and goes at once."""

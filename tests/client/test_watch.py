@@ -317,6 +317,33 @@ def test_all_else_goes_on_while_a_list_is_away_or_empty(careful: Path, vault: Se
     assert vault.history(".gobiignore") == [b"secrets/\n*.tmp\n", b"secrets/\n"]
 
 
+@pytest.mark.parametrize("name", ["a.sh", "sub/a.sh"])
+def test_a_file_that_becomes_one_that_may_be_run_is_sent_as_that(root: Path, vault: Server, name: str) -> None:
+    def newest() -> bool:
+        return vault.reader.history(vault.vault, name, None, 1)[0][0].executable
+
+    with watching(Client(root, vault, HARDLY)) as client:
+        (root / "sub").mkdir()
+        (root / name).write_text("#!/bin/sh")
+        wait_until(lambda: name in vault.files() and not client.watch.busy, "the file")
+        (root / name).chmod(0o755)
+        wait_until(lambda: newest() and not client.watch.busy, "it to be one that may be run")
+        (root / name).chmod(0o644)
+        wait_until(lambda: not newest() and not client.watch.busy, "it to be one no longer")
+    assert vault.history(name) == [b"#!/bin/sh"] * 3
+
+
+def test_of_all_else_that_happens_to_a_files_attributes_nothing_follows(root: Path, vault: Server) -> None:
+    with watching(Client(root, vault, HARDLY)) as client:
+        (root / "a.md").write_text("a")
+        wait_until(lambda: "a.md" in vault.files() and not client.watch.busy, "the file")
+        (root / "a.md").chmod(0o600)
+        os.utime(root / "a.md", (1, 1))
+        (root / "b.md").write_text("b")
+        wait_until(lambda: "b.md" in vault.files() and not client.watch.busy, "another file")
+        assert client.index.records["a.md"].mtime_ns != 1_000_000_000, "nobody has looked at it"
+
+
 def test_what_is_ignored_first_and_removed_then_is_not_deleted_elsewhere(root: Path, vault: Server) -> None:
     with watching(Client(root, vault, HARDLY)) as client:
         (root / "a.md").write_text("a")
