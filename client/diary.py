@@ -10,6 +10,8 @@ from client.ports import ServerAway, ServerRefused, SlowDown, StateTrouble
 from client.report import Report
 from client.scan import BUSY
 from client.show import stands
+from client.standing import is_about_held_deletes
+from client.words import counted
 
 NAMED = 20  # files of one sync that are named one by one
 
@@ -55,7 +57,9 @@ class Diary:
         self._complain(report)
         if not self._begun:
             state, but = stands(report, in_step=report.in_step and not report.busy)
-            self._say(f"watching {self._folder}, {state.lower()} with {self._place}{but} ({report.files:,} files)")
+            self._say(
+                f"watching {self._folder}, {state.lower()} with {self._place}{but} ({counted(report.files, 'file')})"
+            )
             self._begun = True
         self._noted()
 
@@ -63,10 +67,12 @@ class Diary:
         """Of what stays undone, once for each file and reason."""
         for _, path in report.trail:
             self._told.pop(path, None)
-        refused = [*report.refused, *((one.name, one.reason) for one in report.skipped if one.refused)]
+        held = [row for row in report.refused if is_about_held_deletes(row[0])]
+        refused = [row for row in report.refused if row not in held]
+        refused += ((one.name, one.reason) for one in report.skipped if one.refused)
         waiting = [(path, why) for path, why in report.waiting if why != BUSY]
         by_rule = [(one.name, one.reason) for one in report.skipped if one.by_rule]
-        for what, rows in (("refused", refused), ("not done yet", waiting), ("left out", by_rule)):
+        for what, rows in (("held back", held), ("refused", refused), ("not done yet", waiting), ("left out", by_rule)):
             for path, why in rows:
                 if self._told.get(path) != why:
                     self._say(f"{what}: {printable(path)}: {printable(why)}")

@@ -328,7 +328,7 @@ class Engine:
         report.files = sum(record.stamp is not None for record in records.values())
         report.skipped = work.view.skipped
         standing = stand(work.view, records, left, self._fs)
-        report.conflicts, report.refused, report.waiting = standing
+        report.conflicts, report.refused, report.waiting, report.held_deletes = standing
         report.rules_unsettled = self._fs.patterns.unsettled
         report.busy = sum(why == BUSY for why in work.view.hidden.values())
 

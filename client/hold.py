@@ -15,7 +15,8 @@ from client.scan import View
 WHAT = "what was deleted here"
 WHY = (
     "more than half of the files went at once, so they are not deleted elsewhere. If that was meant, stop gobi watch "
-    "and run gobi sync with --allow-mass-delete; if not, start gobi watch again, or run gobi sync: they come back"
+    "(gobi sync cannot run beside it), run gobi sync --allow-mass-delete, and start it again; if not, stop it and "
+    "start it again, and they come back"
 )
 
 

@@ -13,12 +13,14 @@ class Listed:
 
     `conflicts`: (path, the conflict's id on the server). `refused`: files that somebody must look at, and why.
     `waiting`: what could not be done now and is tried again with the next sync. `skipped`: what is left out.
+    `held_deletes`: how many deletes are held back until a person says that they are meant.
     """
 
     conflicts: list[tuple[str, str]] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
     waiting: list[tuple[str, str]] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    held_deletes: int = 0
 
     @property
     def in_step(self) -> bool:

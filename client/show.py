@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from client.config import shown
 from client.progress import human_size
+from client.standing import is_about_held_deletes
 from sync.model import Json
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def report_lines(report: Report, place: str) -> Iterator[str]:
     what = ", ".join(filter(None, done)) or f"nothing to do ({_files(report.files)})"
     state, but = stands(report, in_step=report.in_step)
     yield f"{state} with {place}{but}: {what}"
-    yield from _needs(report.conflicts, report.refused, report.waiting)
+    yield from _needs(report)
     yield from _reasons("left out until you do something", [(one.name, one.reason) for one in report.left_out])
     if report.full:
         yield from _reasons("left out", [(one.name, one.reason) for one in report.skipped if one.by_rule])
@@ -55,7 +56,7 @@ def status_lines(status: Status, folder: str, config: Config, server: Json, now:
     yield from _some("edited here, sent with the next sync", status.edited)
     yield from _some("to be deleted everywhere with the next sync", status.deletes)
     yield from _some("vanished here, back with the next sync (or use gobi rm)", status.missing)
-    yield from _needs(status.conflicts, status.refused, status.waiting)
+    yield from _needs(status)
     yield from _reasons("left out until you do something", [(one.name, one.reason) for one in status.left_out])
     yield from _reasons("left out", [(one.name, one.reason) for one in status.skipped if not one.refused])
     yield from map(shown, status.notes)
@@ -112,20 +113,26 @@ def _behind(status: Status, server: Json) -> bool:
     return bool(server["reachable"]) and server["cursor"] != status.cursor
 
 
-def _needs(
-    conflicts: Sequence[tuple[str, str]], refused: Sequence[tuple[str, str]], waiting: Sequence[tuple[str, str]]
-) -> Iterator[str]:
-    if conflicts:
-        yield f"{len(conflicts)} in conflict: both versions are kept, and yours stays here until it is settled"
-        yield from (f"  {shown(path)}" for path, _ in conflicts)
-    yield from _reasons("refused", refused)
-    yield from _reasons("not done yet, tried again with the next sync", waiting)
+def _needs(listed: Listed) -> Iterator[str]:
+    if listed.conflicts:
+        yield f"{len(listed.conflicts)} in conflict: both versions are kept, and yours stays here until it is settled"
+        yield from (f"  {shown(path)}" for path, _ in listed.conflicts)
+    held = [row for row in listed.refused if is_about_held_deletes(row[0])]
+    if held:
+        yield f"{listed.held_deletes:,} delete{_s(listed.held_deletes)} held back"
+        yield from _rows(held)
+    yield from _reasons("refused", [row for row in listed.refused if row not in held])
+    yield from _reasons("not done yet, tried again with the next sync", listed.waiting)
 
 
 def _reasons(title: str, rows: Sequence[tuple[str, str]]) -> Iterator[str]:
     if rows:
         yield f"{len(rows)} {title}"
-        yield from (f"  {shown(name)}: {shown(reason)}" for name, reason in rows)
+        yield from _rows(rows)
+
+
+def _rows(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
+    yield from (f"  {shown(name)}: {shown(reason)}" for name, reason in rows)
 
 
 def _some(title: str, paths: Sequence[str]) -> Iterator[str]:

@@ -22,12 +22,14 @@ GONE = (
 class Standing(NamedTuple):
     """Paths with the conflict's id, or with words for the user; sorted.
 
-    `refused`: a person has to do something first. `waiting`: the next sync tries again.
+    `refused`: a person has to do something first. `waiting`: the next sync tries again. `held_deletes`: how many
+    deletes are held back; whose is in `refused`.
     """
 
     conflicts: list[tuple[str, str]]
     refused: list[tuple[str, str]]
     waiting: list[tuple[str, str]]
+    held_deletes: int
 
 
 def stand(view: View, records: Mapping[str, Record], queue: Collection[Operation], fs: FileSystem) -> Standing:
@@ -36,9 +38,11 @@ def stand(view: View, records: Mapping[str, Record], queue: Collection[Operation
     conflicts = sorted((path, conflict) for path, conflict in in_conflict if not fs.ignored(path))
     alone = (one for one in queue if not is_held(one) and not guard.is_held(one))
     refused = [(one.path, one.why) for one in alone if one.refused and one.path not in view.held]
+    held_deletes = 0
     for held, what, why in ((is_held, WHAT, WHY), (guard.is_held, guard.WHAT, guard.WHY)):
         if count := sum(map(held, queue)):
-            refused.append((f"{what} ({count:,} files)", why))
+            refused.append((f"{what} ({count:,} file{'' if count == 1 else 's'})", why))
+            held_deletes += count
     refused += view.held.items()
     refused += [(IGNORE_FILE, problem) for problem in fs.patterns.problems]
     if _rules_are_lost(view, records, queue, fs):
@@ -47,7 +51,12 @@ def stand(view: View, records: Mapping[str, Record], queue: Collection[Operation
     waiting |= dict.fromkeys(view.unsteady, CHANGING)
     if fs.patterns.unsettled:
         waiting[IGNORE_FILE] = BUSY
-    return Standing(conflicts, sorted(refused), sorted(waiting.items()))
+    return Standing(conflicts, sorted(refused), sorted(waiting.items()), held_deletes)
+
+
+def is_about_held_deletes(path: str) -> bool:
+    """Whether an entry of `refused` is no file, but what is held back."""
+    return path.startswith((f"{WHAT} (", f"{guard.WHAT} ("))
 
 
 def _rules_are_lost(view: View, records: Mapping[str, Record], queue: Collection[Operation], fs: FileSystem) -> bool:

@@ -32,7 +32,11 @@ def status(fs: FileSystem, index: Index, queue: OperationQueue, clock: Clock) ->
         elif change.hash != record.hash and record.conflict is None:
             found.edited.append(change.path)
     pending = [one._replace(why=one.why or "the last sync did not get to it") for one in waiting if one.op != DELETE]
-    found.conflicts, found.refused, found.waiting = stand(view, records, [*pending, *held], fs)
+    standing = stand(view, records, [*pending, *held], fs)
+    found.conflicts, found.refused, found.waiting, found.held_deletes = standing
+    refused = {path for path, _ in found.refused}  # is sent once a person has done something, and not before
+    found.new = [path for path in found.new if path not in refused]
+    found.edited = [path for path in found.edited if path not in refused]
     if damaged:
         found.notes.append(f"{damaged} lines of the queue are unreadable; the next sync drops them")
     return found

@@ -108,6 +108,7 @@ def test_folders_that_cannot_be_watched_are_mentioned_once(diary: Diary, lines: 
     ("report", "said"),
     [
         (Report(files=3), "in step with there (3 files)"),
+        (Report(files=1), "in step with there (1 file)"),
         (Report(files=3, skipped=[Skipped("a\\b", "a backslash", refused=True)]), "but for 1 left out (3 files)"),
         (Report(files=3, waiting=[("big.log", CHANGING)]), "not in step with there (3 files)"),
         (Report(files=3, busy=1), "not in step with there (3 files)"),

@@ -218,6 +218,26 @@ def test_a_body_that_was_damaged_on_the_way_is_never_installed(vault: Server, la
     assert laptop.files() == vault.files()
 
 
+def test_a_file_that_the_server_refuses_is_listed_as_that_and_not_as_one_to_be_sent(
+    vault: Server, laptop: Machine
+) -> None:
+    laptop.write("old.md", "old")
+    laptop.sync()
+
+    def refuse(method: str, when: str) -> None:
+        if (method, when) == ("push", "before"):
+            raise ServerRefused(507, "quota", "the vault is full")
+
+    laptop.transport.meddle = refuse
+    laptop.write("new.md", "new")
+    laptop.write("old.md", "edited")
+    assert [path for path, _ in laptop.sync().refused] == ["new.md", "old.md"]
+    laptop.write("later.md", "made after that")
+    status = laptop.status()
+    assert [path for path, _ in status.refused] == ["new.md", "old.md"]
+    assert (status.new, status.edited) == (["later.md"], [])
+
+
 @pytest.mark.parametrize("spoilt", [b"", b"much more than was announced"])
 def test_a_large_body_of_another_length_is_never_installed(
     vault: Server, laptop: Machine, monkeypatch: pytest.MonkeyPatch, spoilt: bytes

@@ -141,7 +141,7 @@ def test_what_vanished_while_it_was_ignored_comes_back_when_it_is_not_ignored_an
     watcher.machine.write(".gobiignore", "note.md\n")
     watcher.follow(".gobiignore")
     watcher.machine.delete("note.md")
-    watcher.machine.write(".gobiignore", "")
+    watcher.machine.write(".gobiignore", "*.tmp\n")
     watcher.follow(".gobiignore")
     assert vault.history("note.md") == [b"one"]
     assert watcher.machine.files()["note.md"] == b"one"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from client import guard, hold
 from client.config import Config
 from client.ports import Skipped
 from client.report import Report, Status
@@ -53,6 +54,20 @@ def test_a_sync_lists_everything_that_needs_a_person() -> None:
     assert text.startswith("Not in step")
     for part in ("  today.md", "  a\\nb.md: the name", "  big.bin: the disk is full", "1 file left out", "patterns"):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(1, "1 delete held back"), (499, "499 deletes held back"), (1_499, "1,499 deletes held back")]
+)
+@pytest.mark.parametrize("what", [hold.WHAT, guard.WHAT])
+def test_deletes_that_are_held_back_are_counted_one_by_one(what: str, count: int, said: str) -> None:
+    rows = [("a.md", "too large"), (f"{what} ({count:,} files)", "most of the files")]
+    report = Report(refused=rows, held_deletes=count)
+    text = list(report_lines(report, "notes"))
+    assert text[1:] == [said, f"  {rows[1][0]}: most of the files", "1 refused", "  a.md: too large"]
+    assert said in lines(Status(refused=rows, held_deletes=count, last_sync=1))
+    row = report_json(report)
+    assert (row["held_deletes"], [one["path"] for one in row["refused"]]) == (count, ["a.md", rows[1][0]])
 
 
 def test_a_script_gets_every_list_by_name() -> None:
