@@ -10,6 +10,7 @@ PYTHON ?= $(shell for one in python3 python3.14 python3.13 python3.12 python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+AUDIT := build/audit
 SERVICES := $(VENV)/.services
 BROWSER := $(VENV)/.browser
 # One more than there are cores: many tests wait for another process.
@@ -17,7 +18,7 @@ PYTEST_ARGS ?= -n $$(( $$(nproc) + 1 )) --dist worksteal
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test lint format bench soak screenshots web-libraries dist dist-lock test-dist boot-test clean
+.PHONY: help run test lint format bench soak screenshots web-libraries dist dist-lock test-dist boot-test audit clean
 
 help:
 	@echo "make run      start a server on this machine and watch two folders being kept in step"
@@ -27,7 +28,8 @@ help:
 	@echo "make web-libraries other people's code in the web page, bundled anew (needs npm)"
 	@echo "make dist     the wheel, the single file and the Debian packages, in dist/"
 	@echo "make test-dist     builds them and tries them; make boot-test boots Debians to install them on"
-	@echo "make dist-lock     pins anew which versions of the libraries they bring"
+	@echo "make dist-lock     pins anew which versions of the libraries they bring, and which container images"
+	@echo "make audit    whether a known hole is in those libraries"
 	@echo "make format   let ruff mend what it can   make clean  remove everything that make made"
 
 run: $(READY)
@@ -64,6 +66,12 @@ dist: $(READY)
 
 dist-lock: $(READY)
 	@$(BIN)/python -m deploy.package lock
+	@$(BIN)/python -m deploy.images
+
+# In an environment of its own: what asks about holes is no part of gobi. Where it cannot be had, the audit says so.
+audit:
+	@[ -x $(AUDIT)/bin/pip-audit ] || { $(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/python -m pip install --quiet 'pip-audit>=2.7,<3'; } || true
+	@if [ -x $(AUDIT)/bin/python ]; then $(AUDIT)/bin/python deploy/audit.py; else $(PYTHON) deploy/audit.py; fi
 
 # What is missing for a test (qemu, debootstrap, root) is said, and the test left out.
 test-dist: dist

@@ -1,4 +1,5 @@
-"""`make dist`: the wheel, the single file and the Debian packages, in dist/. `make dist-lock` pins libraries anew.
+"""`make dist`: the wheel, the single file, the Debian packages and their bill of materials, in dist/. `make dist-lock`
+pins libraries anew.
 
 The same commit and the same lock.txt give the same bytes.
 """
@@ -10,7 +11,7 @@ import shutil
 import subprocess
 import sys
 
-from deploy.package import deb, single
+from deploy.package import deb, sbom, single
 from deploy.package.tree import merge
 from deploy.package.wheels import ARCHITECTURES, ROOT, TARGETS, build_own, fetch, lock
 
@@ -39,6 +40,8 @@ def main() -> None:
         made += [deb.build(tree, one, WORK / f"deb-{one}", DIST, epoch) for one in ARCHITECTURES]
     else:
         print("No .deb, for there is no dpkg-deb here")
+    version = own.name.split("-")[1]
+    made.append(sbom.write(DIST / f"gobi-{version}.cdx.json", version, epoch))
     for path in made:
         print(f"{path.relative_to(ROOT)}  {path.stat().st_size / 1e6:.1f} MB")
 

@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +18,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.e2e.machines import House
+from tests.e2e.watching import Watching
 from tests.ops.supervisor import ROOT, UNIT, Supervisor, allowed_calls, confinement, unit_lines
 from tests.server import GOBI, PASSWORD, USER, GobiServer, complaints
 from tests.services import Redis, wait_until
 
 UNITS = ("gobi.service", "gobi.socket", "gobi-backup.service", "gobi-backup.timer", "gobi-gc.service", "gobi-gc.timer")
+
+WATCH = ROOT / "systemd" / "gobi-watch@.service"
 
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="this machine has no systemd")
 
@@ -195,6 +200,65 @@ def test_its_user_can_be_made(tmp_path: Path) -> None:
     subprocess.run(["systemd-sysusers", f"--root={tmp_path}", file], check=True, capture_output=True)
     (line,) = [one for one in (tmp_path / "etc/passwd").read_text().splitlines() if one.startswith("gobi:")]
     assert line.endswith(":/var/lib/gobi:/usr/sbin/nologin")
+
+
+_CONFINED = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from tests.ops.supervisor import confinement
+confinement(set(sys.argv[2].split()))()
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
+@needs_systemd
+def test_a_watch_lives_with_the_system_calls_that_its_unit_file_allows(tmp_path: Path) -> None:
+    """With all that it does to files on both ways."""
+    calls = allowed_calls(WATCH)
+    try:
+        confinement(calls)
+    except OSError:
+        pytest.skip("this machine has no libseccomp")
+    server = GobiServer(tmp_path / "server")
+    server.add_user()
+    house = House([server.start()], "notes", tmp_path)
+    phone, laptop = house.machine("phone"), house.machine("laptop")
+    laptop.within = (sys.executable, "-c", _CONFINED, str(ROOT), " ".join(calls))
+    try:
+        with Watching(laptop) as watching:
+            phone.write("a/run.sh", "one\n").chmod(0o755)
+            phone.sync()
+            wait_until(lambda: laptop.has("a/run.sh"), "the file to arrive")
+            phone.write("a/run.sh", "two\n")
+            phone.rename("a/run.sh", "b/run.sh")
+            phone.sync()
+            wait_until(lambda: laptop.has("b/run.sh") and laptop.read("b/run.sh") == "two\n", "the edit to arrive")
+            assert (laptop.folder / "b" / "run.sh").stat().st_mode & 0o111
+            laptop.write("c.md", "from here\n")
+            wait_until(lambda: (phone.sync(), phone.has("c.md"))[1], "what was written here")
+            laptop.delete("c.md")
+            wait_until(lambda: (phone.sync(), not phone.has("c.md"))[1], "the deletion")
+            assert not watching.said("not permitted"), watching.lines
+    finally:
+        server.close()
+
+
+def test_a_watch_is_confined_without_what_only_some_systems_let_a_person_do() -> None:
+    """A namespace of one's own is not for everybody: with one in the unit, watch would not start there."""
+    example = (WATCH.parent / f"{WATCH.name}.d" / "confined.conf.example").read_text()
+    for name in (
+        "NoNewPrivileges",
+        "LockPersonality",
+        "MemoryDenyWriteExecute",
+        "RestrictNamespaces",
+        "RestrictRealtime",
+        "RestrictSUIDSGID",
+    ):
+        assert unit_lines(name, WATCH) == ["yes"], name
+    assert unit_lines("SystemCallFilter", WATCH)[:2] == ["@system-service", "~@privileged @resources"]
+    for name in ("PrivateUsers", "PrivateTmp", "ProtectSystem", "ReadWritePaths"):
+        assert unit_lines(name, WATCH) == [], name
+        assert f"\n{name}=" in example
 
 
 @needs_systemd
