@@ -81,6 +81,7 @@ def create_app(
     from handlers.measures import Measures
     from handlers.strangers import Bounds
     from ops.storage import open_bodies, open_bus, open_metadata
+    from store.allowance import Allowance
     from store.devices import Devices, Invitations
     from store.merge_queue import MergeQueue
     from store.merging import Merging
@@ -101,6 +102,7 @@ def create_app(
     bus = counted(bus or open_bus(settings, metadata.secret), measures.commit)
     reader = Reader(metadata, bodies, offload=offload)
     merging = Merging(metadata, bodies, offload=merge_offload or offload)
+    allowance = Allowance(settings.day_versions, settings.day_bytes, clock)
     services = handlers.Services(
         metadata=metadata,
         bodies=bodies,
@@ -128,8 +130,9 @@ def create_app(
             max_file=settings.max_file,
             quota=settings.quota,
             candidates=settings.candidates,
+            allowance=allowance,
         ),
-        undo=Undo(metadata, bodies, bus, reader, offload=offload),
+        undo=Undo(metadata, bodies, bus, reader, offload=offload, allowance=allowance),
         turns=Turns(settings.data_dir / "turns"),
         merging=merging,
         merges=MergeQueue(settings.merges),

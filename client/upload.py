@@ -296,6 +296,7 @@ _REASONS = {
     "disk-full": "the server's disk is full",
     "metadata-full": "the server's database is full",
     "forbidden": "you may only read this vault",
+    "slow-down": "more than one person may send there in a day; a later sync goes on",
     "too-many": "too many edits of it wait for a decision; settle its conflicts",
 }
 

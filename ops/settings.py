@@ -51,6 +51,8 @@ class Settings:
     vault_creators: tuple[str, ...] | None = None
     most_vaults: int = 100
     candidates: int = 500
+    day_versions: int = 1_000_000
+    day_bytes: int = 4_194_304 * MIB
     merges: int = 8
     keep_days: int = 365
     public_url: str | None = None
@@ -349,6 +351,8 @@ _TABLE: list[tuple[str, str, Callable[[str, str], Any]]] = [
     ("GOBI_VAULT_CREATORS", "vault_creators", _creators),
     ("GOBI_VAULTS_PER_USER", "most_vaults", _whole(0, 1_000_000)),
     ("GOBI_CANDIDATES_PER_FILE", "candidates", _whole(1, 10_000)),
+    ("GOBI_VERSIONS_PER_DAY", "day_versions", _whole(0, 999_999_999)),
+    ("GOBI_UPLOAD_MB_PER_DAY", "day_bytes", _whole(0, 999_999_999, MIB)),
     ("GOBI_MERGES_PER_USER", "merges", _whole(1, 1_000)),
     ("GOBI_KEEP_DAYS", "keep_days", _whole(1, 36_500)),
     ("GOBI_PUBLIC_URL", "public_url", address),

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 from store.access import Caller, check_writer
+from store.allowance import Allowance
 from store.base import Bodies, Bus, Metadata, Transaction, Vault
 from store.bodies_confirm import confirm
 from store.commit import Committed, Group
@@ -97,8 +98,16 @@ class _Done(NamedTuple):
 
 class Undo:
     def __init__(
-        self, metadata: Metadata, bodies: Bodies, bus: Bus, reader: Reader, *, offload: Offload = inline
+        self,
+        metadata: Metadata,
+        bodies: Bodies,
+        bus: Bus,
+        reader: Reader,
+        *,
+        offload: Offload = inline,
+        allowance: Allowance | None = None,
     ) -> None:
+        self._allowance = allowance or Allowance()
         self._metadata = metadata
         self._bodies = bodies
         self._bus = bus
@@ -124,12 +133,14 @@ class Undo:
     def run(self, vault: Vault, asked: Asked, *, by: Caller) -> Undone:
         """Puts back what stood at `asked.since`, as new versions by the caller, up to 1,000 a transaction.
 
-        Raises BadCursor, CursorExpired, Purged, Full, Unavailable; Unauthorized, NotFound or Forbidden where the caller
-        may not write (any more). What was committed before such an error stays, and
-        asking again goes on with the rest.
+        Raises BadCursor, CursorExpired, Purged, Full, SlowDown, Unavailable; Unauthorized, NotFound or Forbidden where
+        the caller may not write (any more). What was committed before such an error stays, and asking again goes on
+        with the rest.
         """
+        self._allowance.check(by.user)
         undone, steps = self._plan(vault, asked)
         for start in range(0, len(steps), MOST_WRITES):
+            self._allowance.check(by.user)
             self._put_back(vault, steps[start : start + MOST_WRITES], undone, by)
         return _in_order(undone)
 
@@ -144,6 +155,7 @@ class Undo:
             about = {step.head.path for step in some}
             done = self._metadata.transact(vault.id, partial(_commit, some, by, counted), about, [by.identity])
             if done.committed is not None:
+                self._allowance.spend(by.user, len(done.committed.versions))
                 new.difference_update(done.committed.named)
                 restored = {(one.hash, one.size) for one in done.committed.versions if one.hash is not None}
                 confirm(self._bodies, self._offload, vault.id, restored)

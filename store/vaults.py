@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from store.access import Caller, check_writer
+from store.allowance import Allowance
 from store.arrival import Arrival
 from store.base import Bodies, Bus, Identity, Metadata, Received, Transaction, Vault
 from store.bodies_confirm import confirm
@@ -40,7 +41,7 @@ from store.offload import Offload, inline
 from store.quota import MIB, Quota
 from store.settle import Choice, settle
 from sync.candidates import MOST_ON_PATH
-from sync.judge import Verdict, Write, judge
+from sync.judge import USES_ROOM, Verdict, Write, judge
 from sync.model import Candidate, Conflict, Version
 
 log = logging.getLogger("gobi.vaults")
@@ -87,7 +88,8 @@ class Pushed:
 
 class Vaults:
     """Every write to a vault. `max_file` and `quota` are bytes; a quota of 0 is none. `candidates`: how many the open
-    conflicts on one path may have together.
+    conflicts on one path may have together. `allowance`: what one user may write in a day; beyond it
+    comes SlowDown.
 
     `by`: whose request it is. Every method with it raises Unauthorized, NotFound or Forbidden where it turns out in the
     end that they may not write (any more); then nothing was stored, of a push nothing more.
@@ -104,12 +106,14 @@ class Vaults:
         max_file: int = 2048 * MIB,
         quota: int = 0,
         candidates: int = MOST_ON_PATH,
+        allowance: Allowance | None = None,
     ) -> None:
         self._metadata = metadata
         self._bodies = bodies
         self._bus = bus
         self._offload = offload
         self._max_file = max_file
+        self._allowance = allowance or Allowance()
         self._quota = Quota(metadata, bodies, offload, quota)
         self._groups = GroupCommit(metadata, bus, Limits(quota, candidates))
         self._merging = merging or Merging(metadata, bodies, offload=offload)
@@ -139,6 +143,7 @@ class Vaults:
         reads `chunks`. `length` and `hash` are what was announced, None where it was not. Verdicts that come back:
         STORE, SAME, KEEP. Raises Stale, PathTaken, TooLarge, HashMismatch, LengthMismatch, Full.
         """
+        self._allowance.check(by.user)
         self._check_early(vault, head, write, length, hash)
         trial = _may_be_same(head, length, hash) or self._quota.may_count(vault, hash, length)
         with self._quota.arrival(vault) as arrival:
@@ -146,6 +151,7 @@ class Vaults:
             try:
                 if hash is not None and received.hash != hash:
                     raise HashMismatch("the body's SHA-256 is not the announced one: damaged on the way, send it again")
+                self._allowance.spend(by.user, 0, received.size)
                 write = replace(write, hash=received.hash, size=received.size)
                 if head is None or head.hash != received.hash:  # or it may have been lost, and is counted already
                     self._quota.settle(vault, arrival, received.hash, received.size)
@@ -163,7 +169,8 @@ class Vaults:
         return self._groups.waiting
 
     def delete(self, vault: Vault, write: Write, *, by: Caller) -> Outcome:
-        """Stores a tombstone. Verdicts that come back: STORE, REPEATED. Raises Stale, NotFound."""
+        """Stores a tombstone. Verdicts that come back: STORE, REPEATED. Raises Stale, NotFound, SlowDown."""
+        self._allowance.check(by.user)
         return self._commit_one(vault, write, set(), by)
 
     def restore(self, vault: Vault, path: str, stamp: int, head: int | None, *, by: Caller) -> Outcome:
@@ -171,6 +178,7 @@ class Vaults:
 
         Raises NotFound, Purged, BadRequest (a tombstone), Stale, PathTaken, BodyMissing.
         """
+        self._allowance.check(by.user)
         version = self._metadata.find(vault.id, [(path, stamp)]).get((path, stamp))
         if version is None:
             raise unknown_version(vault, stamp)
@@ -221,6 +229,7 @@ class Vaults:
         counted = frozenset(new)
         outcomes, named = self._groups.commit(vault.id, Batch(writes, counted, by.identity))
         new -= named
+        self._allowance.spend(by.user, sum(outcome.verdict in USES_ROOM for outcome in outcomes))
         used = [one for one, outcome in zip(writes, outcomes, strict=True) if outcome.verdict in _USING]
         sizes = {one.hash: one.size for one in used if one.hash is not None}
         confirm(self._bodies, self._offload, vault.id, set(sizes.items()))
@@ -248,8 +257,9 @@ class Vaults:
     def push(self, vault: Vault, chunks: Iterable[bytes], *, keep: bool, by: Caller) -> Pushed:
         """Commits the changes of a bundle, each for itself: what does not fit is refused, the rest goes on.
 
-        Raises BadRequest, TooLarge; Full where not one change fits.
+        Raises BadRequest, TooLarge; Full where not one change fits; SlowDown where the user may write nothing today.
         """
+        self._allowance.check(by.user)
         with self._quota.arrival(vault) as arrival, self._counting.new_bodies(vault) as new:
             intake = Intake(
                 self._bodies, device=by.device, user=by.user, keep=keep, max_file=self._max_file, admit=arrival.admit
@@ -258,6 +268,7 @@ class Vaults:
                 for chunk in chunks:
                     self._offload(intake.feed, chunk)
                 items = intake.close()
+                self._spend(by.user, items)
                 _check_disk(vault, items)
                 self._keep_all(vault, items, new, arrival)
             except BaseException:
@@ -267,6 +278,16 @@ class Vaults:
         following = iter(self._settled_by_merge(vault, writes, outcomes, by))
         results = [_refused(item) if item.refusal else _result(item, next(following)) for item in items]
         return Pushed(results, after, cursor)
+
+    def _spend(self, user: str, items: Sequence[Item]) -> None:
+        """Counts the bodies that came, and refuses the changes that are more than the user may write in a day."""
+        self._allowance.spend(user, 0, sum(item.received.size for item in items if item.received))
+        open_items = [item for item in items if item.refusal is None]
+        left = self._allowance.left(user)
+        over = open_items[left:] if left is not None else []
+        self._offload(self._bodies.discard, [item.received for item in over if item.received])
+        for item in over:
+            item.received, item.refusal = None, "slow-down"
 
     def _keep_all(self, vault: Vault, items: Sequence[Item], new: set[str], arrival: Arrival) -> None:
         """Every body durable before any version names it; puts without one are refused."""
@@ -340,6 +361,7 @@ class Vaults:
         return self._resolve(by, vault, conflict_id, choice).versions
 
     def _resolve(self, by: Caller, vault: Vault, conflict_id: str, choice: Choice) -> Committed:
+        self._allowance.check(by.user)
         with self._quota.arrival(vault) as arrival, self._counting.new_bodies(vault) as new:
             if choice.text is not None:
                 received = self._receive_text(vault, choice.text, arrival)
@@ -352,6 +374,7 @@ class Vaults:
             counted = frozenset(new)
             work = partial(_resolve, by.identity, conflict_id, choice, counted)
             done = self._metadata.transact(vault.id, work, {conflict.path}, [by.identity])
+            self._allowance.spend(by.user, len(done.versions))
             new.difference_update(done.named)
             wanted = {(one.hash, one.size) for one in done.versions if one.hash is not None and one.hash not in lost}
             confirm(self._bodies, self._offload, vault.id, wanted)
