@@ -39,7 +39,7 @@ from handlers.openapi.address import OpenApi
 from handlers.origin import Network, own_path
 from handlers.passwords import Passwords
 from handlers.strangers import Bounds, Strangers
-from handlers.throttle import Throttle
+from handlers.throttle import PER_OWNER, Buckets, Throttle
 from handlers.wire import Application, Wire
 from store.base import Bodies, Bus, Metadata
 from store.devices import Devices, Invitations
@@ -106,6 +106,8 @@ def create_app(services: Services, options: Options) -> Application:
     cookies = browser.Cookies(options.public_url)
     download = Download(s.reader, s.offload)
     throttle = Throttle(options.clock, workers=options.workers)
+    size, refill_s = PER_OWNER
+    guesses = Buckets(size, refill_s * options.workers, options.clock)
     gate = Gate(
         s.users,
         s.sessions,
@@ -163,7 +165,7 @@ def create_app(services: Services, options: Options) -> Application:
     add(invitations.REDEEM,                 redeem)
     add("/v1/vaults",                       vaults.Vaults(s.registry, s.reader))
     add(v1,                                 vaults.Vault(s.registry, s.reader, s.offload, options.quota))
-    add(v1 + "/members/{user}",             vaults.Member(s.registry, s.offload))
+    add(v1 + "/members/{user}",             vaults.Member(s.registry, s.offload, guesses))
     add(v1 + "/invitations",                invite)
     add(v1 + "/files",                      files.Listing(s.registry, s.reader))
     add(v1 + "/files/{path:path}",          files.File(s.registry, s.reader, s.vaults, download))

@@ -20,6 +20,8 @@ from sync.addresses import network_of
 PER_USER_AND_NETWORK = (10, 6.0)
 PER_USER = (100, 6.0)
 PER_NETWORK = (30, 2.0)
+# Names that nobody has, which an owner of a vault wanted to let in.
+PER_OWNER = (10, 60.0)
 MOST_BUCKETS = 10_000
 _DIGEST_BYTES = 16
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import falcon
@@ -10,8 +11,11 @@ from msgspec import Meta, Struct
 from handlers import caller, params, replies
 from handlers.bodies import read_json
 from handlers.problems import Problem
+from handlers.throttle import Buckets
+from store.access import Caller
 from store.base import RANK
 from store.base import Vault as Stored
+from store.errors import NotFound
 from store.offload import Offload
 from store.reader import Reader
 from store.registry import Registry
@@ -82,17 +86,42 @@ class MemberRequest(Struct):
 
 
 class Member:
-    """/v1/vaults/{vault}/members/{user}"""
+    """/v1/vaults/{vault}/members/{user}. `guesses`: of names that are nobody's, by whoever makes them."""
 
-    def __init__(self, registry: Registry, offload: Offload) -> None:
+    def __init__(self, registry: Registry, offload: Offload, guesses: Buckets) -> None:
         self._registry = registry
         self._offload = offload
+        self._guesses = guesses
 
     def on_put(self, req: falcon.Request, resp: falcon.Response, vault: str, user: str) -> None:
         there = self._registry.enter(caller.of(req).user, vault, "owner")
         role = read_json(req, MemberRequest, self._offload).role
-        self._registry.set_member(there, user, role, caller.of(req))
+        if user in there.members:
+            self._registry.set_member(there, user, role, caller.of(req))
+        else:
+            self._let_in(there, user, role, caller.of(req))
         replies.send(resp, {"user": user, "role": role})
+
+    def _let_in(self, vault: Stored, user: str, role: str, by: Caller) -> None:
+        """Somebody new. The answer says whether there is such a person, so it cannot be had for many names."""
+        key = by.user.encode()
+        wait = math.ceil(self._guesses.wait(key))
+        if wait:
+            raise Problem(
+                "slow-down",
+                f"too many names that nobody has: try again in {wait} s",
+                headers={"Retry-After": str(wait)},
+            )
+        self._guesses.take(key)
+        guessed = False
+        try:
+            self._registry.set_member(vault, user, role, by)
+        except NotFound:
+            guessed = True
+            raise
+        finally:
+            if not guessed:
+                self._guesses.give_back(key)
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, vault: str, user: str) -> None:
         there = self._registry.enter(caller.of(req).user, vault, "owner")

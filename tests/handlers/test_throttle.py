@@ -7,7 +7,7 @@ import tracemalloc
 import pytest
 
 from handlers.throttle import MOST_BUCKETS, PER_NETWORK, PER_USER_AND_NETWORK, Throttle
-from tests.handlers.site import Clock, Person, Site, refused
+from tests.handlers.site import HASH, Clock, Person, Site, refused
 
 # Beside its 16 bytes and its moment: what Python keeps of an entry in a dict.
 BYTES_A_BUCKET = 300
@@ -178,3 +178,26 @@ def test_a_proxy_that_is_not_trusted_is_named_once_when_it_is_slowed_down(
     hints = [one.getMessage() for one in caplog.records if "GOBI_TRUSTED_PROXIES" in one.getMessage()]
     assert len(hints) == 1
     assert hints[0].startswith("10.0.0.5 is slowed down")
+
+
+def test_an_owner_cannot_find_out_who_has_an_account_by_letting_many_names_in(site: Site) -> None:
+    """After ten that nobody has, the answer is the same for those that somebody has, for a minute."""
+
+    def let_in(name: str, by: str = "me") -> int:
+        status: int = site.person(by).ask("PUT", f"/v1/vaults/notes/members/{name}", {"role": "read"}).status_int
+        return status
+
+    assert let_in("you") == 200
+    assert [let_in(f"nobody-{number}") for number in range(10)] == [404] * 10
+    site.metadata.add_user("anna", HASH)
+    assert [let_in("anna"), let_in("nobody")] == [429, 429]
+    assert let_in("you") == 200, "who is in already is no guess"
+    site.clock.now += 60
+    assert [let_in("anna"), let_in("nobody"), let_in("nobody")] == [200, 404, 429]
+
+
+def test_letting_people_in_who_exist_is_never_slowed_down(site: Site) -> None:
+    for number in range(30):
+        site.metadata.add_user(f"user-{number}", HASH)
+        answer = site.me.ask("PUT", f"/v1/vaults/notes/members/user-{number}", {"role": "read"})
+        assert answer.status_int == 200
