@@ -84,12 +84,15 @@ def rename(old: str, new: str, env_file: Path | None) -> None:
 
 @user.command(cls=ServerCommand, epilog=example("gobi user remove me"))
 @click.argument("name")
+@click.option("--vaults-to", "heir", metavar="USER", help="Who becomes the owner of vaults that have no other one.")
 @env_file_option
-def remove(name: str, env_file: Path | None) -> None:
+def remove(name: str, heir: str | None, env_file: Path | None) -> None:
     """Remove a person with all their devices, and take them out of every vault. What they wrote stays."""
     with opened(env_file) as (settings, metadata), telling(settings, metadata) as bus:
-        Users(metadata, bus).remove(name)
+        inherited = Users(metadata, bus).remove(name, heir)
     click.echo(f"Removed {name}.")
+    if inherited:
+        click.echo(f"{heir} owns {', '.join(inherited)} now.")
 
 
 @user.command("list", cls=ServerCommand, epilog=example("gobi user list --json"))

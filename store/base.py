@@ -230,10 +230,11 @@ class Metadata(Protocol):
         """Ends the sessions that began with the old one. `revoke_devices`: takes all devices with their sessions, and
         open invitations, too. Raises NotFound."""
 
-    def remove_user(self, name: str) -> None:
-        """Also takes the user out of every vault, and all devices and invitations.
+    def remove_user(self, name: str, heir: str | None = None) -> list[str]:
+        """Also takes the user out of every vault, and all devices and invitations. `heir`: who becomes the owner of
+        vaults that would lose their last; the names of these.
 
-        Raises NotFound; LastOwner, where a vault would lose its last.
+        Raises NotFound; LastOwner, where a vault would lose its last and there is no heir.
         """
 
     def rename_user(self, name: str, new: str) -> None:

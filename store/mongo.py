@@ -140,8 +140,8 @@ class MongoMetadata:
         change = partial(people.set_password, self._db, name, password, revoke_devices=revoke_devices)
         self._in_transaction(change)
 
-    def remove_user(self, name: str) -> None:
-        self._in_transaction(lambda session: people.remove(self._db, name, session))
+    def remove_user(self, name: str, heir: str | None = None) -> list[str]:
+        return self._in_transaction(lambda session: people.remove(self._db, name, heir, session))
 
     def rename_user(self, name: str, new: str) -> None:
         self._in_transaction(lambda session: people.rename(self._db, name, new, session))

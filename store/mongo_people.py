@@ -18,8 +18,8 @@ from pymongo.errors import DuplicateKeyError
 
 from store import access
 from store import mongo_transaction as transaction
-from store.base import Device, Identity, Invitation, Session, User
-from store.mongo_documents import Document, key_of, vault_of
+from store.base import Device, Identity, Invitation, Role, Session, User
+from store.mongo_documents import Document, key_of, members_document, vault_of
 from store.mongo_schema import Mongo
 from store.people import (
     check_may_invite,
@@ -32,7 +32,7 @@ from store.people import (
     without_device,
     without_session,
 )
-from store.refusals import check_keeps_an_owner, no_user, not_in_vault, user_exists
+from store.refusals import last_owner_of, no_user, not_in_vault, orphaned, user_exists
 
 Now = Callable[[int], int]
 
@@ -64,14 +64,23 @@ def set_password(db: Mongo, name: str, password: str, session: ClientSession, *,
         db["invitations"].delete_many({"user": name}, session=session)
 
 
-def remove(db: Mongo, name: str, session: ClientSession) -> None:
-    for document in db["vaults"].find({"members.user": name}, session=session):
-        check_keeps_an_owner(vault_of(document), name)
+def remove(db: Mongo, name: str, heir: str | None, session: ClientSession) -> list[str]:
+    _require(db, name, session)
+    there = db["vaults"].find({"members.user": name, "name": {"$exists": True}}, session=session).sort("name", 1)
+    left = orphaned([vault_of(document) for document in there], name)
+    if left and heir in (None, name):
+        raise last_owner_of(name, left)
+    if heir is not None:
+        _require(db, heir, session)
+    for vault in left:
+        members: dict[str, Role] = {**vault.members, str(heir): "owner"}
+        change = {"$set": {"members": members_document(members)}}
+        db["vaults"].update_one({"_id": key_of(vault.id)}, change, session=session)
     leaving: Document = {"$pull": {"members": {"user": name}}, "$inc": {"revision": 1}}
     db["vaults"].update_many({"members.user": name}, leaving, session=session)
     db["invitations"].delete_many({"user": name}, session=session)
-    if db["users"].delete_one({"_id": name}, session=session).deleted_count == 0:
-        raise no_user(name)
+    db["users"].delete_one({"_id": name}, session=session)
+    return [vault.name for vault in left]
 
 
 def rename(db: Mongo, name: str, new: str, session: ClientSession) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from store.base import Vault
 from store.errors import LastOwner, NameTaken, NotFound, TooMany
+
+# Vaults that a message names.
+_MOST_NAMED = 10
 
 
 def no_user(name: str) -> NotFound:
@@ -39,7 +44,26 @@ def check_owns_fewer(user: str, owned: int, most: int) -> None:
         )
 
 
+def orphaned(vaults: Iterable[Vault], without: str) -> list[Vault]:
+    """Those of them of which `without` is the only owner."""
+    return [one for one in vaults if _is_last_owner(one, without)]
+
+
+def last_owner_of(user: str, vaults: Sequence[Vault]) -> LastOwner:
+    """For a person who is to be removed. Others may have made them an owner unasked, so it has to take one command."""
+    names = ", ".join(one.name for one in vaults[:_MOST_NAMED])
+    more = f" and {len(vaults) - _MOST_NAMED} more" if len(vaults) > _MOST_NAMED else ""
+    return LastOwner(
+        f"{user} is the last owner of {names}{more}: give all of them to somebody with `gobi user remove {user} "
+        "--vaults-to USER`, or remove those that nobody needs (gobi vault remove NAME --yes)"
+    )
+
+
 def check_keeps_an_owner(vault: Vault, without: str) -> None:
     """Raises LastOwner where `without` is the vault's only one."""
-    if vault.members.get(without) == "owner" and list(vault.members.values()).count("owner") == 1:
+    if _is_last_owner(vault, without):
         raise LastOwner(f"{without} is the last owner of {vault.name}: make somebody else an owner first")
+
+
+def _is_last_owner(vault: Vault, user: str) -> bool:
+    return vault.members.get(user) == "owner" and list(vault.members.values()).count("owner") == 1

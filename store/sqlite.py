@@ -28,7 +28,15 @@ from store.errors import DiskFull, StoreError, Unavailable
 from store.facts import Purged
 from store.moving import Moving, check_writable
 from store.offload import Offload, inline
-from store.refusals import check_keeps_an_owner, check_owns_fewer, no_member, no_vault, vault_exists
+from store.refusals import (
+    check_keeps_an_owner,
+    check_owns_fewer,
+    last_owner_of,
+    no_member,
+    no_vault,
+    orphaned,
+    vault_exists,
+)
 from store.sqlite_aging import SqliteAging
 from store.sqlite_damage import Damage, damaged, examine, is_damage
 from store.sqlite_folders import folder
@@ -198,13 +206,20 @@ class SqliteMetadata:
     def set_password(self, name: str, password: str, *, revoke_devices: bool = False) -> None:
         self._write(lambda db: people.set_password(db, name, password, revoke_devices=revoke_devices))
 
-    def remove_user(self, name: str) -> None:
-        def remove(db: sqlite3.Connection) -> None:
-            for vault in _vaults(db, member=name):
-                check_keeps_an_owner(vault, name)
+    def remove_user(self, name: str, heir: str | None = None) -> list[str]:
+        def remove(db: sqlite3.Connection) -> list[str]:
+            people.require(db, name)
+            left = orphaned(_vaults(db, member=name), name)
+            if left and heir in (None, name):
+                raise last_owner_of(name, left)
+            if heir is not None:
+                people.require(db, heir)
+            for vault in left:
+                db.execute("INSERT OR REPLACE INTO members VALUES (?, ?, 'owner')", (int(vault.id, 16), heir))
             people.remove(db, name)
+            return [vault.name for vault in left]
 
-        self._write(remove)
+        return self._write(remove)
 
     def rename_user(self, name: str, new: str) -> None:
         self._write(lambda db: people.rename(db, name, new))

@@ -82,10 +82,12 @@ class Users:
         self._metadata.rename_user(name, new)
         self._bus.publish(PeopleChanged())
 
-    def remove(self, name: str) -> None:
-        """Raises NotFound, LastOwner."""
-        self._metadata.remove_user(name)
+    def remove(self, name: str, heir: str | None = None) -> list[str]:
+        """`heir`: who becomes the owner of vaults that would lose their last; the names of these. Raises NotFound,
+        LastOwner."""
+        inherited = self._metadata.remove_user(name, heir)
         self._bus.publish(PeopleChanged())
+        return inherited
 
     @property
     def nobody(self) -> bool:

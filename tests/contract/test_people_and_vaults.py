@@ -232,6 +232,33 @@ def test_a_member_is_removed_once(metadata: Metadata, vault: Vault) -> None:
         metadata.remove_member(vault.id, "you")
 
 
+def test_whoever_was_made_an_owner_unasked_is_removed_in_one_step(metadata: Metadata, vault: Vault) -> None:
+    """`you` made vaults, made `me` their owner, and left; the heir has what nobody else owns, and only that."""
+    metadata.add_user("anna", "$a$")
+    unasked = [metadata.create_vault(f"unasked-{number:02d}", "you") for number in range(12)]
+    for one in unasked:
+        metadata.set_member(one.id, "me", "owner")
+        metadata.remove_member(one.id, "you")
+    metadata.set_member(unasked[0].id, "anna", "read")
+    shared = metadata.create_vault("shared", "you")
+    metadata.set_member(shared.id, "me", "owner")
+    with pytest.raises(LastOwner, match=r"last owner of notes, .*unasked-08 and 3 more: .*--vaults-to"):
+        metadata.remove_user("me")
+    assert metadata.remove_user("me", "anna") == ["notes", *(one.name for one in unasked)]
+    assert metadata.user("me") is None
+    assert {one.name for one in metadata.vaults("anna")} == {"notes", *(one.name for one in unasked)}
+    assert all(one.members == {"anna": "owner"} for one in metadata.vaults("anna"))
+    assert [(one.name, one.members) for one in metadata.vaults("you")] == [("shared", {"you": "owner"})]
+
+
+@pytest.mark.parametrize("heir", ["nobody", "me"])
+def test_a_vault_has_no_heir_who_does_not_exist_or_is_removed(metadata: Metadata, vault: Vault, heir: str) -> None:
+    with pytest.raises((NotFound, LastOwner)):
+        metadata.remove_user("me", heir)
+    assert metadata.user("me") is not None
+    assert members(metadata) == {"me": "owner"}
+
+
 def test_a_vault_keeps_an_owner(metadata: Metadata, vault: Vault) -> None:
     """The last one is neither removed nor made less; with another owner both go."""
     metadata.set_member(vault.id, "you", "write")

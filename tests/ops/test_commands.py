@@ -155,6 +155,19 @@ def test_vaults_are_made_listed_and_removed(offline: GobiServer) -> None:
     assert json.loads(offline.gobi("vault", "list", "--json").stdout) == {"vaults": []}
 
 
+def test_a_person_who_alone_owns_vaults_is_removed_with_an_heir(offline: GobiServer) -> None:
+    for name in ("me", "you"):
+        offline.add_user(name)
+    offline.gobi("vault", "create", "notes", "--owner", "me")
+    refused = offline.gobi("user", "remove", "me")
+    assert refused.returncode == 2
+    assert "gobi user remove me --vaults-to USER" in refused.stderr
+    done = offline.gobi("user", "remove", "me", "--vaults-to", "you")
+    assert (done.returncode, done.stdout) == (0, "Removed me.\nyou owns notes now.\n")
+    (row,) = json.loads(offline.gobi("vault", "list", "--json").stdout)["vaults"]
+    assert row["members"] == {"you": "owner"}
+
+
 def test_people_and_vaults_get_other_names(server: GobiServer) -> None:
     """With the same passwords, and beside a running server."""
     _, password = server.add_user("renamed")
