@@ -106,21 +106,28 @@ def bring_here(folder: Path, config: Config, *, quiet: bool = False, meant: froz
     done = bring(folder, open_transport(folder, config), config.device, progress, meant)
     if isinstance(done, str):
         if not quiet:
-            click.echo(done)
+            say(done)
         return 0
     if not quiet:
         print_lines(report_lines(done, f"{config.vault} on {config.url}"))
     return done.exit_code
 
 
+def say(line: str, *, err: bool = False) -> None:
+    """One line for a person. Whatever a client's command prints goes through here, or is JSON: what others have named
+    or said has no way to the terminal but spelled out.
+    """
+    click.echo(shown(line), err=err)
+
+
 def note(message: str) -> None:
     """Something that is worth knowing and stops nothing."""
-    click.echo(f"gobi: note: {message}", err=True)
+    say(f"gobi: note: {message}", err=True)
 
 
 def print_lines(lines: Iterable[str]) -> None:
     for line in lines:
-        click.echo(line)
+        say(line)
 
 
 def print_json(value: object) -> None:

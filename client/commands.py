@@ -24,6 +24,7 @@ from client.command import (
     open_transport,
     print_json,
     print_lines,
+    say,
 )
 from client.config import Config, shown
 from client.ports import ServerAway, ServerRefused, Stopped
@@ -86,12 +87,12 @@ def connect(
         wanted = check_words(folder, url, vault, user, device, insecure)
         password = _ask_password(password_file, user, wanted.url)
         wanted, state = bind(folder, wanted, password, create=create, another=another_vault, authority=authority)
-    click.echo(
+    say(
         f"Connected {shown(folder)} to {wanted.vault} on {wanted.url}, as {wanted.user} from {wanted.device}. "
         f"Now run: gobi sync {shown(folder)}"
     )
     if state["role"] == "read":
-        click.echo("Your role there is 'read': what you change here cannot be sent.")
+        say("Your role there is 'read': what you change here cannot be sent.")
 
 
 def _read_authority(file: str, url: str) -> str:
@@ -129,9 +130,9 @@ def disconnect(folder: Path) -> None:
     from client.binding import release
 
     kept = release(folder)
-    click.echo(f"Disconnected {shown(folder)}. The files stay as they are.")
+    say(f"Disconnected {shown(folder)}. The files stay as they are.")
     if kept is not None:
-        click.echo(f"Kept {shown(kept)}: it has files that were the only copy. Delete it when you need none of them.")
+        say(f"Kept {shown(kept)}: it has files that were the only copy. Delete it when you need none of them.")
 
 
 @click.command(cls=Command, epilog=example("gobi sync ~/notes"))
@@ -182,7 +183,7 @@ def watch(folder: Path) -> None:
     config = configuration.load(folder)
     transport = open_transport(folder, config)
     place = f"{config.vault} on {config.url}"
-    with Folder(folder).watching(transport, config.device, place, click.echo) as watching:
+    with Folder(folder).watching(transport, config.device, place, say) as watching:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: watching.stop())
         watching.run()
@@ -206,11 +207,11 @@ def rm(folder: Path, paths: tuple[str, ...]) -> int:
     what = (
         "1 file here; the next sync deletes it" if count == 1 else f"{count:,} files here; the next sync deletes them"
     )
-    click.echo(f"Deleted {what} everywhere.")
+    say(f"Deleted {what} everywhere.")
     for note in removal.notes:
-        click.echo(shown(note))
+        say(shown(note))
     for path, reason in removal.failed:
-        click.echo(f"{shown(path)} stays: {shown(reason)}", err=True)
+        say(f"{shown(path)} stays: {shown(reason)}", err=True)
     return NEEDS_A_PERSON if removal.failed else 0
 
 

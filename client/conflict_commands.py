@@ -21,6 +21,7 @@ from client.command import (
     open_connection,
     print_json,
     print_lines,
+    say,
 )
 from client.config import Config, shown
 from client.ports import Stopped
@@ -162,13 +163,13 @@ def _read(name: str) -> str:
 
 
 def _show_window(address: str, config: Config, only_print: bool) -> int:
-    click.echo(address)
+    say(address)
     if only_print:
         return 0
     if _has_browser() and _open(address):
-        click.echo("Opened in your browser.")
+        say("Opened in your browser.")
     else:
-        click.echo(f"There is no browser here: open this address where there is one, and sign in as {config.user}.")
+        say(f"There is no browser here: open this address where there is one, and sign in as {config.user}.")
     return 0
 
 

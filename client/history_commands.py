@@ -21,6 +21,7 @@ from client.command import (
     open_transport,
     print_json,
     print_lines,
+    say,
 )
 from client.config import Config, shown
 from client.ports import Stopped
@@ -75,7 +76,7 @@ def restore(folder: Path, path: str, stamp: int, target: str | None) -> int:
     if target is not None:
         return _save(folder, config, past.version(name, stamp), target)
     (head,) = past.history(name, 1)
-    click.echo(_put_back(past, past.version(name, stamp), head))
+    say(_put_back(past, past.version(name, stamp), head))
     return bring_here(folder, config)
 
 
@@ -100,7 +101,7 @@ def _save(folder: Path, config: Config, version: Version, target: str) -> int:
         raise Stopped(f"version {version.stamp} of {shown(version.path)} is a deletion: it has no content", USAGE)
     place = Path(target).absolute()
     save(open_transport(folder, config), version, place, folder)
-    click.echo(f"Wrote {shown(version.path)} as it was in version {version.stamp} to {shown(place)}")
+    say(f"Wrote {shown(version.path)} as it was in version {version.stamp} to {shown(place)}")
     return 0
 
 
@@ -117,7 +118,7 @@ def log(folder: Path, start: str | None, device: str | None, prefix: str, limit:
     Without --since and --limit the last 100 changes.
     """
     from client.past import PAGE
-    from client.show_past import log_line
+    from client.show_past import log_lines
     from client.since import since
     from client.words import command
 
@@ -132,12 +133,12 @@ def log(folder: Path, start: str | None, device: str | None, prefix: str, limit:
         return
     shown_any = False
     for version in islice(versions, wanted):
-        click.echo(log_line(version, folder))
+        print_lines(log_lines(version, folder))
         shown_any = True
     if not shown_any:
-        click.echo("Nothing was changed.")
+        say("Nothing was changed.")
     elif next(versions, None) is not None:
-        click.echo(f"… and older ones: {command('log', folder)} --limit {2 * (wanted or LOG)}")
+        say(f"… and older ones: {command('log', folder)} --limit {2 * (wanted or LOG)}")
 
 
 def _enter(folder: Path) -> tuple[Config, Past]:

@@ -120,10 +120,10 @@ def take_back(version: Version, folder: Path) -> str:
     return command("restore", folder, version.path, "--stamp", str(version.base))
 
 
-def log_line(version: Version, folder: Path) -> str:
-    """Two lines: what happened, and how to take it back."""
-    said = f"{moment(version.made)}  {what(version, None):<8} {shown(version.path)}  by {whose(version)}"
-    return f"{said}\n    {take_back(version, folder)}"
+def log_lines(version: Version, folder: Path) -> Iterator[str]:
+    """What happened, and how to take it back."""
+    yield f"{moment(version.made)}  {what(version, None):<8} {shown(version.path)}  by {whose(version)}"
+    yield f"    {take_back(version, folder)}"
 
 
 # --------------------------------------------------------------------------------------------------------------- undo

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from client.show_past import conflict_lines, history_lines, log_line, skipped_lines, undo_lines
+from client.show_past import conflict_lines, history_lines, log_lines, skipped_lines, undo_lines
 from client.words import command
 from sync.model import Json, Version
 
@@ -38,9 +38,9 @@ def test_a_history_says_what_each_version_was() -> None:
 
 
 def test_a_new_file_is_taken_back_by_deleting_it_and_all_else_by_restoring() -> None:
-    assert log_line(version(10), FOLDER).endswith("gobi rm '/home/me/my notes' a.md")
+    assert [*log_lines(version(10), FOLDER)][1].endswith("gobi rm '/home/me/my notes' a.md")
     for later in (version(20, base=10), version(20, base=10, size=None)):
-        assert log_line(later, FOLDER).endswith("gobi restore '/home/me/my notes' a.md --stamp 10")
+        assert [*log_lines(later, FOLDER)][1].endswith("gobi restore '/home/me/my notes' a.md --stamp 10")
 
 
 @pytest.mark.parametrize("path", ["plain.md", "it's here.md", "-x.md", "a\u202eb.md", "süß.md", "a'\u200b\\b.md"])
@@ -67,7 +67,7 @@ def test_control_characters_never_reach_the_terminal() -> None:
     lines = [
         *conflict_lines([conflict], FOLDER),
         *history_lines([version(1, path=evil)], False, evil, FOLDER),
-        *log_line(version(1, path=evil), FOLDER).split("\n"),
+        *log_lines(version(1, path=evil), FOLDER),
         *undo_lines({"changes": [row], "skipped": skipped}, done=False),
     ]
     assert all(line.isprintable() for line in lines)
