@@ -144,6 +144,18 @@ def test_whatever_the_page_for_trouble_quotes_is_what_the_program_says() -> None
         assert piece in said, f"nothing says {piece!r}"
 
 
+def test_every_claim_about_security_names_a_test_that_exists() -> None:
+    text = DOCS["security.md"]
+    claims = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith(("| gobi |", "|---"))]
+    assert len(claims) > 40
+    for claim in claims:
+        named = re.findall(r"`(tests/[a-z0-9_/]+\.py)::(test_[a-z0-9_]+)`", claim.rpartition(" | ")[2])
+        assert named, f"no test stands behind: {claim}"
+        for file, name in named:
+            assert (ROOT / file).exists(), f"docs/security.md names {file}, which is not there"
+            assert re.search(rf"^def {name}\(", (ROOT / file).read_text(), re.MULTILINE), f"{file} has no {name}"
+
+
 def test_links_to_a_heading_lead_to_one() -> None:
     heads = {
         name: {_anchor(line) for line in re.findall(r"^#+ (.+)$", text, re.MULTILINE)} for name, text in DOCS.items()

@@ -35,6 +35,7 @@ def test_the_page_may_load_and_run_nothing_but_its_own_files(site: Site) -> None
     assert policy["script-src"] == policy["style-src"] == "'self'"
     assert policy["frame-ancestors"] == policy["base-uri"] == "'none'"
     assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
 
 
 def test_a_browser_keeps_the_files_and_asks_about_the_page(site: Site) -> None:

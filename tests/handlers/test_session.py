@@ -127,6 +127,19 @@ def test_browsers_are_told_to_come_by_https_alone_where_that_is_the_public_addre
 # -- its ends
 
 
+def test_signing_in_makes_a_session_of_no_cookie_that_was_there_before(site: Site) -> None:
+    """Whoever had planted one would be signed in with it, too."""
+    planted = cookie_of(site, "you")
+    made_up = f"gobi_session=me:{'0' * 16}:{'A' * 43}"
+    for before in (planted, made_up):
+        answer = site.me.post("/v1/session", b"", Cookie=before)
+        cookie = answer.headers["Set-Cookie"].split(";")[0]
+        assert cookie.split(":")[1] not in before
+        assert site.person(None).get("/v1/session", Cookie=cookie).json == {"user": "me"}
+    assert site.person(None).get("/v1/session", Cookie=planted).json == {"user": "you"}
+    refused(site.person(None).get("/v1/session", Cookie=made_up), 401, "unauthorized")
+
+
 def test_a_session_needs_the_password_to_begin(site: Site) -> None:
     refused(site.person(None).post("/v1/session", b""), 401, "unauthorized")
 

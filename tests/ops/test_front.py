@@ -150,6 +150,45 @@ def test_what_is_too_large_is_refused_while_it_is_still_coming(deployed: Deploye
         sending.join()
 
 
+@pytest.mark.parametrize(
+    "framing",
+    [
+        "Content-Length: {size}\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 4",
+        "Content-Length: {size}\r\nContent-Length: 4",
+        "Content-Length: 4,4",
+        "Transfer-Encoding: xchunked",
+        "Transfer-Encoding:\x0bchunked",
+        "Transfer-Encoding : chunked",
+        "Content-Length: {size}\r\n Transfer-Encoding: chunked",
+    ],
+)
+def test_nothing_is_smuggled_through_the_proxy(deployed: Deployed, framing: str) -> None:
+    """A request in which one of the two sees the end where the other sees another request: then what is hidden in its
+    body is done, and the proxy knows of one answer. (Two answers: both took it for two requests of one client.)"""
+    name = f"smuggled-{hash(framing)}.md"
+    hidden = (
+        f"PUT {deployed.vault.url}/files/{name} HTTP/1.1\r\nHost: {deployed.front.host}\r\n"
+        f"Authorization: {basic()}\r\nContent-Length: 0\r\n\r\n"
+    )
+    body = f"0\r\n\r\n{hidden}"
+    head = f"PUT {deployed.vault.url}/files/front.md HTTP/1.1\r\nHost: {deployed.front.host}\r\n"
+    plain = socket.create_connection(("127.0.0.1", deployed.front.port), timeout=30)
+    with deployed.front.trust.wrap_socket(plain, server_hostname="localhost") as line:
+        # Nobody's: only what is hidden has a password.
+        line.sendall((head + framing.format(size=len(body)) + "\r\n\r\n" + body).encode())
+        line.settimeout(2)
+        came = b""
+        try:
+            while piece := line.recv(1 << 16):
+                came += piece
+        except OSError:  # it waits for more, or was reset
+            pass
+    listed = [row["path"] for row in deployed.vault.ask("GET", "/files")["files"]]
+    assert name not in listed or came.count(b"HTTP/1.1 ") == 2
+    assert "front.md" not in listed
+
+
 def test_a_live_socket_hears_of_a_commit(deployed: Deployed) -> None:
     peer = deployed.vault.greeted(Host=deployed.front.host, Origin=deployed.front.url)
     deployed.vault.put("heard.md")

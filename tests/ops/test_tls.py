@@ -228,3 +228,11 @@ def test_the_end_of_the_certificate_is_measured(secure: GobiServer, files: Files
     connection.close()
     (line,) = [line for line in text.splitlines() if line.startswith("gobi_certificate_expiry_timestamp_seconds ")]
     assert float(line.split()[1]) == files.load().expires
+
+
+def test_nothing_older_than_tls_1_2_is_spoken(files: Files) -> None:
+    """By the server, and by the client with a server that would."""
+    from client import trust
+
+    assert files.load().context.minimum_version >= ssl.TLSVersion.TLSv1_2
+    assert trust.context_for(None).minimum_version >= ssl.TLSVersion.TLSv1_2
