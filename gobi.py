@@ -201,7 +201,8 @@ def get_app() -> Application:
 
     settings = parse(os.environ)
     offload = ThreadPoolOffload()
-    metadata = open_metadata(settings, offload, prepare=False)
+    # A pool of its own: hundreds of uploads at once fill the other one with flushes, behind which a listing would wait.
+    metadata = open_metadata(settings, ThreadPoolOffload(threads=3), prepare=False)
     if settings.mongo_uri is None:
         atexit.register(metadata.close)  # so that a stopped server's metadata is in one file, whole
     bus = open_bus(settings, metadata.secret)

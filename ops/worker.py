@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import ssl
+import sys
 import time
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -24,6 +25,9 @@ HANDSHAKE_S = 10
 FIRST_REQUEST_S = 1
 # What the application's own connections have, after all requests, for their goodbyes.
 GOODBYE_S = 2
+# After so long a thread that merges or reads from SQLite makes way for the loop, and the loop for it: by default 5 ms,
+# of which a request needs several while others are at work.
+SWITCH_S = 0.001
 # Between two complaints of the same.
 QUIET_S = 60
 
@@ -86,6 +90,7 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
             application.stop()
 
     def run(self) -> None:
+        sys.setswitchinterval(SWITCH_S)
         hub: Any = gevent.get_hub()
         hub.print_exception = self._tell_of
         super().run()
