@@ -153,6 +153,36 @@ def remove_member(scene: Scene) -> Ask:
     return Ask("DELETE", f"{scene.address}/members/{scene.other}")
 
 
+# What each command of `gobi` writes by, in the words of `ROWS`; OPERATOR: straight to the database, by whoever runs the
+# server, whom no role holds back.
+OPERATOR = "operator"
+SYNCING = {"putFile", "putFile candidate", "deleteFile", "push", "giveBack"}
+COMMANDS: dict[str, set[str]] = {
+    "serve": {OPERATOR},
+    "user": {OPERATOR},
+    "invite": {OPERATOR},
+    "vault": {OPERATOR},
+    "backup": {OPERATOR},
+    "restore-backup": {OPERATOR},
+    "migrate": {OPERATOR},
+    "gc": {OPERATOR},
+    "check": {OPERATOR},
+    "doctor": {OPERATOR},
+    "connect": {"redeemInvitation", "createVault"},
+    "disconnect": set(),
+    "sync": SYNCING,
+    "watch": SYNCING,
+    "rm": set(),  # the next sync does
+    "conflicts": set(),
+    "resolve": {"resolve"},
+    "history": set(),
+    "restore": {"restore"},
+    "log": set(),
+    "undo": {"restore undo"},
+    "verify": set(),
+    "status": set(),
+}
+
 V = "{vault}"
 # By the operation's id in /openapi.json; where there are two ways to use one, with a word behind it.
 ROWS: dict[str, Row] = {

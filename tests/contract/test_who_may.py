@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from webtest import TestResponse
 
+from gobi import CLIENT_COMMANDS, SERVER_COMMANDS
 from handlers.openapi.operations import OPERATIONS
 from store.base import RANK, Role
 from tests.contract.backends import BACKENDS
-from tests.contract.requests import ROWS, Ask, Row
+from tests.contract.requests import COMMANDS, OPERATOR, ROWS, Ask, Row
 from tests.contract.scene import House, Scene, secrets_of
 
 WRITES = sorted(name for name, row in ROWS.items() if row.writes)
@@ -46,6 +47,14 @@ def test_every_operation_that_writes_is_known_to() -> None:
     asking = {"sync", "pull", "signOut"}
     by_method = {operation.id for operation in OPERATIONS if operation.writes} - asking
     assert {name.partition(" ")[0] for name in WRITES} == by_method
+
+
+def test_every_command_is_known_to_write_by_operations_that_are_in_the_table() -> None:
+    """A new command without its entry fails here."""
+    assert COMMANDS.keys() == SERVER_COMMANDS.keys() | CLIENT_COMMANDS.keys()
+    for name, writes_by in COMMANDS.items():
+        assert writes_by <= {OPERATOR, *WRITES}
+        assert (OPERATOR in writes_by) == (name in SERVER_COMMANDS)
 
 
 # -- the role matrix
