@@ -51,8 +51,8 @@ def apply_here(work: Work, actions: Iterable[Action]) -> None:
     finally:
         if work.given_up:
             work.report.notes.append(
-                f"{len(work.given_up):,} files were deleted or emptied elsewhere at once. Here they are kept in "
-                ".gobi/trash/; remove them there when you are sure"
+                f"{len(work.given_up):,} files were deleted, emptied or replaced elsewhere at once. What was here is "
+                "kept in .gobi/trash/; remove them there when you are sure"
             )
         installer.finish()  # what came whole stays, also where the rest did not come
         work.progress.done()

@@ -249,7 +249,7 @@ class Engine:
             full,
             answer.cursor,
             {} if foreseen else outgoing.hashes(),
-            gone - held.keys(),
+            (gone - held.keys()) | guard.overwritten(answer.actions, view, records, self._fs),
             held,
             room=self._room,
         )

@@ -52,6 +52,24 @@ def given_up(
     return frozenset(lost if len(lost | held) > FEW else ())
 
 
+def overwritten(
+    actions: Mapping[str, Action], view: View, records: Mapping[str, Record], fs: FileSystem
+) -> frozenset[str]:
+    """The files here whose content others have replaced, where that is more than half of all, and more than few.
+
+    It is done, but what was here is kept: an edit of everything and the work of a thief look the same, and whether the
+    server has the older versions is the server's word.
+    """
+    replaced = {
+        path
+        for path, one in actions.items()
+        if one.do == "download" and one.head is not None and path in view.entries and not fs.ignored(path)
+        if _content(path, view, records) != one.head.hash
+    }
+    tracked = sum(record.stamp is not None for record in records.values()) if len(replaced) > FEW else 0
+    return frozenset(replaced if len(replaced) * 2 > tracked > 0 else ())
+
+
 def unasked(given_up: Iterable[str], actions: Mapping[str, Action], meant: Collection[int]) -> frozenset[str]:
     """Of these files, those of which nobody here has said that they may go. `meant`: stamps of what somebody asked
     for."""

@@ -284,3 +284,43 @@ def test_what_others_delete_in_bulk_is_kept_in_the_trash_and_said(
     assert report.deleted_here == count
     assert len(desktop.trash()) == kept
     assert any(".gobi/trash/" in note for note in report.notes) == bool(kept)
+
+
+# -- what others replace in bulk
+
+
+def rewrite(laptop: Machine, count: int) -> None:
+    for number in range(count):
+        laptop.write(f"notes/{number}.md", f"garbage {number}")
+    laptop.sync()
+
+
+@pytest.mark.parametrize("tracked", [21, 30, 41])
+def test_what_most_files_held_is_kept_where_others_replaced_it_all_at_once(
+    laptop: Machine, desktop: Machine, tracked: int
+) -> None:
+    fill(laptop, desktop, tracked)
+    rewrite(laptop, 21)
+    report = desktop.sync()
+    assert report.in_step
+    assert sorted(desktop.trash()) == sorted(f"note {number}".encode() for number in range(21))
+    assert any(".gobi/trash" in note for note in report.notes)
+    assert desktop.files()["notes/0.md"] == b"garbage 0"
+
+
+@pytest.mark.parametrize(("tracked", "replaced"), [(42, 21), (20, 20), (100, 40)])
+def test_what_fewer_files_held_is_on_the_server(laptop: Machine, desktop: Machine, tracked: int, replaced: int) -> None:
+    fill(laptop, desktop, tracked)
+    rewrite(laptop, replaced)
+    assert desktop.sync().in_step
+    assert desktop.trash() == []
+
+
+def test_files_that_others_only_renamed_are_not_replaced(laptop: Machine, desktop: Machine) -> None:
+    fill(laptop, desktop, 30)
+    for number in range(30):
+        laptop.delete(f"notes/{number}.md")
+        laptop.write(f"moved/{number}.md", f"note {number}")
+    laptop.sync()
+    assert desktop.sync().in_step
+    assert desktop.trash() == []
