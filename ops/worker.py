@@ -17,10 +17,13 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 import gevent
+from gunicorn.http.message import Request
+from gunicorn.http.parser import RequestParser
 from gunicorn.util import close_graceful
 from gunicorn.workers.ggevent import GeventWorker
 
 HANDSHAKE_S = 10
+HEAD_BYTES = 32 << 10
 # How long after a stop a connection that has asked nothing yet may do so.
 FIRST_REQUEST_S = 1
 # What the application's own connections have, after all requests, for their goodbyes.
@@ -30,6 +33,18 @@ GOODBYE_S = 2
 SWITCH_S = 0.001
 # Between two complaints of the same.
 QUIET_S = 60
+
+
+class _Request(Request):  # type: ignore[misc]  # gunicorn has no types
+    """A head of bounded size, beside its first line. gunicorn itself would hold half a megabyte of one that never ends,
+    and look through all of it for its end with each byte more."""
+
+    def parse(self, unreader: Any) -> Any:
+        self.max_buffer_headers = HEAD_BYTES
+        return super().parse(unreader)
+
+
+RequestParser.mesg_class = _Request
 
 
 class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types

@@ -405,6 +405,21 @@ def test_a_request_line_or_header_beyond_measure_is_refused(place: Place) -> Non
     assert place.ask("GET", "/healthz", X="x" * 20_000).status in (400, 431)
 
 
+def test_a_head_without_an_end_is_refused_before_it_takes_much_memory(place: Place) -> None:
+    line = place.line()
+    line.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
+    for number in range(5):
+        line.send(b"X-%d: %s\r\n" % (number, b"x" * 8_000))
+    assert line.answer().status in (400, 431)
+    assert line.ended()
+
+
+def test_a_head_as_large_as_proxies_and_browsers_make_them_is_taken(place: Place) -> None:
+    assert (
+        place.ask("GET", "/healthz", Cookie="x" * 8_000, Referer="x" * 8_000, X_Forwarded_For="x" * 8_000).status == 200
+    )
+
+
 @pytest.mark.parametrize("target", ["/healthz", "http://pi.example/healthz"])
 def test_an_old_client_is_answered_too(place: Place, target: str) -> None:
     line = place.line()
