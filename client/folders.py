@@ -58,6 +58,10 @@ class Folders:
         """Good until the next call. With `make` what is missing is made. Raises OSError."""
         if not path:
             return self._root
+        known = self._open.get(path)
+        if known is not None:  # nearly always: files are handled folder by folder
+            self._open.move_to_end(path)
+            return known
         missing = []  # folders may lie hundreds deep: no call for each
         while path and path not in self._open:
             missing.append(path)

@@ -62,8 +62,12 @@ def is_device(text: str) -> bool:
 
 def ancestors(path: str) -> list[str]:
     """The folders above `path`, outermost first: `a/b/c` has `a` and `a/b`."""
-    cuts = [i for i, letter in enumerate(path) if letter == "/"]
-    return [path[:cut] for cut in cuts]
+    folders = []
+    cut = path.find("/")  # this runs for every file, several times
+    while cut >= 0:
+        folders.append(path[:cut])
+        cut = path.find("/", cut + 1)
+    return folders
 
 
 def conflict_name(path: str, device: str, date: str, number: int = 1) -> str:
