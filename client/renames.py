@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from client.index import Record
+from client.ports import Entry
 from client.work import Work
 from sync.model import Action
 
@@ -44,13 +45,28 @@ def recognise(missing: Iterable[Record], new: Mapping[str, tuple[str, int]]) -> 
 def carry_over(work: Work, renamed: Mapping[str, str], actions: Mapping[str, Action]) -> None:
     """Makes executable under its new name what others have made so under the old one meanwhile; or the reverse.
 
-    `renamed`: old path → new path. A change of that here wins.
+    `renamed`: old path → new path. Where the new name is on the server already, as under `gobi watch`, the file is
+    known by its inode. A change of that here wins.
     """
-    for old, new in renamed.items():
-        action, record, entry = actions.get(old), work.index.records.get(old), work.view.entries.get(new)
-        if action is None or action.do != "delete_remote" or action.head is None or record is None or entry is None:
+    changed = {}
+    for path, action in actions.items():
+        record = work.index.records.get(path)
+        head = action.head
+        if action.do == "delete_remote" and head and record and head.executable != record.executable:
+            changed[path] = record
+    if not changed:
+        return
+    by_inode = {record.inode: old for old, record in changed.items() if old not in renamed}
+    for path, record in list(work.index.records.items()):
+        old = by_inode.get(record.inode)
+        if old is None or record.hash != changed[old].hash or (record.stamp or 0) <= (changed[old].stamp or 0):
             continue
-        wanted = action.head.executable
-        if wanted != record.executable and work.view.executable.get(new) == record.executable:
-            work.view.entries[new] = work.fs.set_executable(new, entry, wanted)
+        if work.fs.executable(path) == changed[old].executable:
+            work.fs.set_executable(path, Entry(path, *record[3:7]), not changed[old].executable)
+            work.again = True  # to be found as a change of that, and told
+    for old in changed.keys() & renamed.keys():
+        new, wanted = renamed[old], not changed[old].executable
+        new_entry = work.view.entries.get(new)
+        if new_entry is not None and work.view.executable.get(new) == changed[old].executable:
+            work.view.entries[new] = work.fs.set_executable(new, new_entry, wanted)
             work.view.executable[new] = work.fs.executable(new)

@@ -236,7 +236,16 @@ class _Request:
 
 def _change(row: Json) -> Change:
     sent = tuple(row.get("sent", ()))
-    return Change(row["path"], row["kind"], row["base"], row.get("hash"), row.get("size", 0), row.get("mtime"), sent)
+    return Change(
+        row["path"],
+        row["kind"],
+        row["base"],
+        row.get("hash"),
+        row.get("size", 0),
+        row.get("mtime"),
+        sent,
+        row.get("executable"),
+    )
 
 
 def _bundle(changes: Sequence[Change], bodies: dict[str, bytes]) -> bytes:

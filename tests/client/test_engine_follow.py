@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ from client.queue import DELETE, Operation
 from client.report import Report
 from sync.model import Cursor, Version
 from tests.client.direct import Server
-from tests.client.machines import Machine, settle
+from tests.client.machines import DiskMachine, Machine, settle
 
 
 class Watcher:
@@ -588,3 +589,26 @@ def test_what_patterns_that_are_heard_of_let_in_is_sent(watcher: Watcher, vault:
     assert "private/diary.md" not in vault.files()
     watcher.follow(heard=[watcher.told(vault.put(".gobiignore", b"*.tmp\n"))])
     assert "private/diary.md" in vault.files()
+
+
+def test_a_file_that_others_made_executable_while_it_was_renamed_here_is_that_under_its_new_name(
+    vault: Server, tmp_path: Path
+) -> None:
+    laptop, desktop = (DiskMachine(vault, name, tmp_path / name) for name in ("laptop", "desktop"))
+    laptop.write("a.sh", "#!/bin/sh")
+    watching = laptop.engine(watching=True)
+    watching.sync()
+    desktop.sync()
+    (desktop.root / "a.sh").chmod(0o755)
+    desktop.sync()
+    laptop.clock.forward(60)
+    laptop.move("a.sh", "b.sh")
+    watching.follow(Touched(frozenset({"a.sh", "b.sh"}), frozenset({"b.sh"})))
+    watching.follow(Touched(frozenset({"b.sh"}), frozenset({"b.sh"})))  # the kernel has told of it
+    assert vault.files() == {"b.sh": b"#!/bin/sh"}
+    assert vault.reader.history(vault.vault, "b.sh", None, 1)[0][0].executable
+    desktop.sync()
+    assert desktop.files().keys() == {"b.sh"}
+    assert (desktop.root / "b.sh").stat().st_mode & 0o100
+    for one in (laptop, desktop):
+        one.close()
