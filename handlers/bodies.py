@@ -18,6 +18,7 @@ from gunicorn.http.errors import NoMoreData, ParseException
 from handlers.problems import Problem
 from handlers.strangers import CONNECTION, Connection
 from store.offload import Offload
+from sync.dense import complaint
 
 T = TypeVar("T")
 
@@ -122,6 +123,11 @@ def read_json(req: falcon.Request, shape: type[T], offload: Offload, limit: int 
     try:
         if len(text) <= _SMALL_JSON:
             return msgspec.json.decode(text, type=shape)
+        wrong = offload(complaint, text)
+        if wrong == "too dense":
+            raise Problem("too-large", "the body holds more values than any request needs: send less in a request")
+        if wrong is not None:
+            raise Problem("bad-request", f"the body is {wrong}: send only what is asked for here")
         return offload(msgspec.json.decode, text, type=shape)
     except msgspec.DecodeError as error:  # also what has the wrong types
         raise Problem("bad-request", f"the body is not the JSON that is asked for here: {error}") from None

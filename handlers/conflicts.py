@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from handlers.shapes import Stamp
 from store.merge_queue import MergeQueue
 from store.merging import Declined, Merged, Merging
 from store.offload import Offload
-from store.reader import Reader
+from store.reader import CONFLICTS, Reader
 from store.registry import Registry
 from store.settle import KEEP, Choice
 from store.vaults import Vaults
@@ -31,7 +32,22 @@ class Conflicts:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
         there = self._registry.enter(caller.of(req).user, vault)
-        replies.send(resp, {"conflicts": self._reader.conflict_json(there, self._reader.conflicts(there))})
+        pages = self._reader.conflict_pages(there)
+        first = next(pages)  # now, while an error can still be answered
+        if len(first) < CONFLICTS:
+            replies.send(resp, {"conflicts": first})
+            return
+        resp.content_type = "application/json"
+        resp.stream = _listed(first, pages)
+
+
+def _listed(first: list[Json], following: Iterator[list[Json]]) -> Iterator[bytes]:
+    """One JSON object in pieces."""
+    yield b'{"conflicts":' + replies.encode(first)[:-1]
+    for page in following:
+        if page:
+            yield b"," + replies.encode(page)[1:-1]
+    yield b"]}"
 
 
 class Conflict:

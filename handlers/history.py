@@ -15,11 +15,15 @@ from store.access import Caller
 from store.base import Metadata, Vault
 from store.moments import stamp_at
 from store.offload import Offload
+from store.one_by_one import OneByOne
 from store.reader import Reader
 from store.registry import Registry
 from store.undo import Asked, Undo
 from store.vaults import Vaults
 from sync.paths import check_path
+
+# Undos of one user, and dry runs of them, at work and waiting.
+MOST_UNDOS = 4
 
 
 class History:
@@ -98,6 +102,7 @@ class Restore:
         self._reader = reader
         self._vaults = vaults
         self._undo = undo
+        self._turns = OneByOne("undo", MOST_UNDOS)
         self._offload = offload
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, vault: str) -> None:
@@ -118,7 +123,8 @@ class Restore:
         until = None if asked.until is None else self._reader.parse_cursor(asked.until)
         selection = Asked(asked.since, asked.device, asked.user, asked.prefix, until)
         undo = self._undo.preview if asked.dry_run else self._undo.run
-        undone = undo(vault, selection, by=who)
+        with self._turns.turn(who.user):  # it has everything that was changed in memory
+            undone = undo(vault, selection, by=who)
         changes = [change.version.to_json() | {"restores": change.restores} for change in undone.changes]
         if asked.dry_run:
             changes = [row | {"stamp": None} for row in changes]

@@ -361,8 +361,10 @@ class Metadata(Protocol):
 
     def conflict(self, vault_id: str, conflict_id: str) -> Conflict | None: ...
 
-    def open_conflicts(self, vault_id: str) -> list[Conflict]:
-        """Oldest first."""
+    def open_conflicts(
+        self, vault_id: str, *, after: tuple[int, str] = (0, ""), limit: int | None = None
+    ) -> list[Conflict]:
+        """Oldest first. With a `limit`: so many at most, those after the one with this (opened, id), in that order."""
 
     # -- writing
 

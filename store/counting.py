@@ -17,6 +17,8 @@ from store.offload import Offload
 
 # Versions that one command reads.
 PAGE = 1_000
+# Open conflicts that one command reads.
+DISPUTES = 200
 
 
 class Counting:
@@ -61,8 +63,10 @@ class Counting:
             self.committed(vault, {digest: size for digest, size in self._named_since(vault) if digest in forsaken})
 
     def _named_since(self, vault: Vault) -> Iterator[tuple[str, int]]:
-        for conflict in self._metadata.open_conflicts(vault.id):
-            yield from ((one.hash, one.size) for one in conflict.candidates)
+        last = (0, "")
+        while disputes := self._metadata.open_conflicts(vault.id, after=last, limit=DISPUTES):
+            yield from ((one.hash, one.size) for conflict in disputes for one in conflict.candidates)
+            last = (disputes[-1].opened, disputes[-1].id)
         after = vault.clock
         while page := self._metadata.changes(vault.id, after, PAGE):
             yield from ((one.hash, one.size) for one in page if one.hash is not None)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from store.base import Bodies, Incoming, Received
 from store.errors import BadRequest, DiskFull, TooLarge
 from sync.bundle import BundleError, BundleReader, BundleTooLarge, Entry, Piece
+from sync.dense import complaint
 from sync.judge import Write
 from sync.model import HASH, bounded_mtime
 from sync.paths import BadPath, check_path
@@ -160,6 +161,11 @@ class Intake:
 
     def _read_manifest(self, text: bytes) -> None:
         self._manifest = None
+        wrong = complaint(text)
+        if wrong == "too dense":
+            raise TooLarge(f"{MANIFEST} holds more values than {MAX_CHANGES} changes have: send only what is asked for")
+        if wrong is not None:
+            raise BadRequest(f"{MANIFEST} is {wrong}")
         try:
             manifest = json.loads(text)
         except (ValueError, RecursionError):  # the latter: lists in lists in lists

@@ -6,26 +6,21 @@ and leaves the processor to the others in between.
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 
-from store.errors import SlowDown
+from store.one_by_one import OneByOne
 
 # Answers that are remembered, in bytes together: the window of a conflict asks for the same one again and again.
 REMEMBERED_BYTES = 8 << 20
-RETRY_S = 5
 
 
 class MergeQueue:
     """`most`: merges of one user that may be at work or wait, in this process."""
 
     def __init__(self, most: int, room: int = REMEMBERED_BYTES) -> None:
-        self._most = most
+        self._turns = OneByOne("merge", most)
         self._room = room
-        self._asking: defaultdict[str, int] = defaultdict(int)
-        self._turns: dict[str, threading.Lock] = {}
         self._answers: OrderedDict[Hashable, bytes] = OrderedDict()
         self._size = 0
 
@@ -34,25 +29,12 @@ class MergeQueue:
         answer = self._remembered(key)
         if answer is not None:
             return answer
-        with self._turn(user):
+        with self._turns.turn(user):
             answer = self._remembered(key)  # whoever was before this one may have asked for the same
             if answer is None:
                 answer = work()
                 self._remember(key, answer)
         return answer
-
-    @contextmanager
-    def _turn(self, user: str) -> Iterator[None]:
-        if self._asking[user] >= self._most:
-            raise SlowDown("one merge after the other: wait until the last ones are done, then ask again", RETRY_S)
-        self._asking[user] += 1
-        try:
-            with self._turns.setdefault(user, threading.Lock()):
-                yield
-        finally:
-            self._asking[user] -= 1
-            if not self._asking[user]:
-                del self._asking[user], self._turns[user]
 
     def _remembered(self, key: Hashable) -> bytes | None:
         answer = self._answers.get(key)

@@ -364,9 +364,11 @@ class MongoMetadata:
         with translated():
             return log.conflict(self._db, key_of(vault_id), conflict_id)
 
-    def open_conflicts(self, vault_id: str) -> list[Conflict]:
+    def open_conflicts(
+        self, vault_id: str, *, after: tuple[int, str] = (0, ""), limit: int | None = None
+    ) -> list[Conflict]:
         with translated():
-            return log.open_conflicts(self._db, key_of(vault_id))
+            return log.open_conflicts(self._db, key_of(vault_id), after, limit)
 
     # -- writing
 

@@ -258,6 +258,12 @@ def conflicts(db: Mongo, key: int, after: str, limit: int) -> list[Conflict]:
     return [conflict_of(row) for row in rows]
 
 
-def open_conflicts(db: Mongo, key: int) -> list[Conflict]:
-    rows = db["conflicts"].find({"_id.v": key, "r": {"$exists": False}}, batch_size=BATCH).hint(BY_PATH)
-    return sorted(map(conflict_of, rows), key=lambda one: one.opened)
+def open_conflicts(db: Mongo, key: int, after: tuple[int, str] = (0, ""), limit: int | None = None) -> list[Conflict]:
+    condition: Document = {"_id.v": key, "r": {"$exists": False}}
+    if limit is None:
+        rows = db["conflicts"].find(condition, batch_size=BATCH).hint(BY_PATH)
+        return sorted(map(conflict_of, rows), key=lambda one: one.opened)
+    opened, last = after
+    condition["$or"] = [{"o": {"$gt": Int64(opened)}}, {"o": Int64(opened), "_id.i": {"$gt": last}}]
+    page = db["conflicts"].find(condition).sort([("o", 1), ("_id.i", 1)]).limit(limit).hint(BY_PATH)
+    return [conflict_of(row) for row in page]

@@ -18,6 +18,8 @@ from sync.model import Action, Change, Conflict, Cursor, Json, Version
 from sync.plan import Facts, evidence, plan
 
 _ARCHIVE_PAGE = 1_000
+# Conflicts of a listing that are in memory together.
+CONFLICTS = 200
 # The least that anything is kept is a day.
 LONG_AWAY_US = 12 * 3600 * 1_000_000
 
@@ -244,6 +246,16 @@ class Reader:
     def conflicts(self, vault: Vault) -> list[Conflict]:
         """The open ones, oldest first."""
         return self._metadata.open_conflicts(vault.id)
+
+    def conflict_pages(self, vault: Vault) -> Iterator[list[Json]]:
+        """The wire form of the open ones, oldest first, some at a time: however many there are, few are in memory."""
+        after = (0, "")
+        while True:
+            page = self._metadata.open_conflicts(vault.id, after=after, limit=CONFLICTS)
+            yield self.conflict_json(vault, page) if page else []
+            if len(page) < CONFLICTS:
+                return
+            after = (page[-1].opened, page[-1].id)
 
     def conflict(self, vault: Vault, id: str) -> Conflict:
         """Raises NotFound."""

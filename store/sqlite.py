@@ -401,8 +401,10 @@ class SqliteMetadata:
     def conflict(self, vault_id: str, conflict_id: str) -> Conflict | None:
         return self._read(lambda db: log.conflict(db, int(vault_id, 16), conflict_id))
 
-    def open_conflicts(self, vault_id: str) -> list[Conflict]:
-        return self._read(lambda db: log.open_conflicts(db, int(vault_id, 16)))
+    def open_conflicts(
+        self, vault_id: str, *, after: tuple[int, str] = (0, ""), limit: int | None = None
+    ) -> list[Conflict]:
+        return self._read(lambda db: log.open_conflicts(db, int(vault_id, 16), after, limit))
 
     # -- writing
 

@@ -214,10 +214,15 @@ def conflicts_on(db: sqlite3.Connection, vault: int, paths: Collection[str]) -> 
     return [_conflict(row) for row in rows]
 
 
-def open_conflicts(db: sqlite3.Connection, vault: int) -> list[Conflict]:
-    rows = db.execute(
-        f"SELECT {_CONFLICT} FROM conflicts WHERE vault = ? AND resolution IS NULL ORDER BY opened", (vault,)
-    )
+def open_conflicts(
+    db: sqlite3.Connection, vault: int, after: tuple[int, str] = (0, ""), limit: int | None = None
+) -> list[Conflict]:
+    there = f"SELECT {_CONFLICT} FROM conflicts WHERE vault = ? AND resolution IS NULL"
+    if limit is None:
+        rows = db.execute(f"{there} ORDER BY opened", (vault,))
+    else:
+        further = "AND opened >= ? AND (opened > ? OR id > ?) ORDER BY opened, id LIMIT ?"
+        rows = db.execute(f"{there} {further}", (vault, after[0], *after, limit))
     return [_conflict(row) for row in rows]
 
 

@@ -28,6 +28,8 @@ MOST_MISSED = 500
 # The waits before the database is asked again, where it is away or does not show yet what a notice has told. After
 # them it is left to the sweep.
 RETRIES_S = (0.1, 0.5, 2.0, 5.0, 10.0, 30.0)
+# Conflicts whose messages are made together.
+CONFLICTS = 50
 # Sockets that are served before others have their turn.
 IN_ONE_GO = 100
 
@@ -185,16 +187,13 @@ class Channel:
         return lowest, self._log.metadata.changes(self._vault.id, lowest, MOST_MISSED + 1)
 
     def _read_conflicts(self) -> None:
-        if not self._conflicts:
-            return
-        conflicts, self._conflicts = self._conflicts, {}
-        try:
-            rows = self._log.reader.conflict_json(self._vault, list(conflicts.values()))
-        except StoreError:
-            self._conflicts = conflicts | self._conflicts
-            raise
-        for row in rows:
-            frame = messages.conflict(row)
-            for one in list(self.connections):
-                if not one.send(frame):
-                    self._wake([one], one.at)
+        while self._conflicts:
+            some = list(self._conflicts.values())[:CONFLICTS]
+            for row in self._log.reader.conflict_json(self._vault, some):
+                frame = messages.conflict(row)
+                for one in list(self.connections):
+                    if not one.send(frame):
+                        self._wake([one], one.at)
+            told = {id(one) for one in some}
+            self._conflicts = {key: one for key, one in self._conflicts.items() if id(one) not in told}
+            time.sleep(0)

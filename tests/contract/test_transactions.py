@@ -263,6 +263,24 @@ def test_conflicts_come_oldest_first(metadata: Metadata, vault: Vault) -> None:
     assert metadata.transact(vault.id, lambda tx: tx.conflict("c2")) == opened[2].settled({"keep": "server"})
 
 
+def test_open_conflicts_come_page_by_page(metadata: Metadata, vault: Vault) -> None:
+    """Also those that were opened at the same moment."""
+    opened = [conflict(f"c{number}", f"{number}", 10 * (number // 3)) for number in range(8)]
+
+    def work(tx: Transaction) -> None:
+        for one in reversed(opened):
+            tx.save_conflict(one)
+        tx.save_conflict(opened[4].settled({"keep": "server"}))
+
+    metadata.transact(vault.id, work)
+    found, after = list[Conflict](), (0, "")
+    while page := metadata.open_conflicts(vault.id, after=after, limit=2):
+        assert len(page) <= 2
+        found += page
+        after = (page[-1].opened, page[-1].id)
+    assert found == [*opened[:4], *opened[5:]]
+
+
 def test_no_vault_sees_another_ones_conflicts(metadata: Metadata, vault: Vault) -> None:
     other = metadata.create_vault("other", "me")
     metadata.transact(vault.id, lambda tx: tx.save_conflict(conflict("c1")))

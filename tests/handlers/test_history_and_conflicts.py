@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from sync.model import Json
+from handlers import conflicts
+from store import reader
+from store.base import Vault
+from sync.model import Conflict, Json
 from tests.handlers.site import VAULT, Person, Site, file, refused, sha256
 
 
@@ -160,3 +164,24 @@ def test_a_settlement_that_makes_no_sense_is_bad_request(site: Site, conflict: J
     body = {"head": conflict["server"]["stamp"]} | choice
     with site.unchanged():
         refused(site.me.post(f"{VAULT}/conflicts/{conflict['id']}/resolve", body), 400, "bad-request")
+
+
+def test_many_open_conflicts_are_listed_whole_and_few_of_them_are_in_memory(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "CONFLICTS", 3)
+    monkeypatch.setattr(conflicts, "CONFLICTS", 3)
+    asked = list[int]()
+    whole = reader.Reader.conflict_json
+
+    def watched(self: reader.Reader, vault: Vault, some: Sequence[Conflict]) -> list[Json]:
+        asked.append(len(some))
+        return whole(self, vault, some)
+
+    monkeypatch.setattr(reader.Reader, "conflict_json", watched)
+    for count in range(8):
+        listed = site.me.get(f"{VAULT}/conflicts").json["conflicts"]
+        assert [one["path"] for one in listed] == [f"{number}.md" for number in range(count)]
+        site.me.put(f"{count}.md", b"server")
+        site.me.put(f"{count}.md", b"client", query="?on_conflict=keep")
+    assert max(asked) == 3

@@ -426,6 +426,16 @@ def test_more_than_10_000_changes_are_too_large(site: Site) -> None:
         refused(site.me.post(f"{VAULT}/pull", {"files": files}), 413, "too-large")
 
 
+@pytest.mark.parametrize("value", [b"[]", b"{}", b"0", b'{"path":"a","kind":"missing"}'])
+def test_millions_of_tiny_values_are_too_large(site: Site, value: bytes) -> None:
+    """In memory each would take a hundred times its bytes."""
+    text = b'{"cursor":"0","files":[],"changes":[' + value + (b"," + value) * (4_000_000 // len(value)) + b"]}"
+    manifest = header("manifest.json", len(text), 0) + text + padding(len(text)) + END
+    with site.unchanged():
+        for url, body in (("sync", text), ("pull", text), ("push", manifest)):
+            refused(site.me.ask("POST", f"{VAULT}/{url}", body), 413, "too-large")
+
+
 def test_an_encoded_body_is_refused_everywhere(site: Site) -> None:
     with site.unchanged():
         refused(site.me.put("a.md", b"text", Content_Encoding="gzip"), 415, "encoded-body")
