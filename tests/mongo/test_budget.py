@@ -146,3 +146,16 @@ def test_an_undo_of_five_hundred_deleted_files(house: House, proxy: MongoProxy) 
     done = house.api("POST", "/restore", {"since": since, "until": preview["until"]})
     assert (len(preview["changes"]), len(done["changes"]), done["skipped"]) == (500, 500, [])
     assert proxy.commands == ["find", "find", "find", "aggregate", "update", "insert", "commitTransaction"]
+
+
+def test_letting_somebody_in_and_inviting_a_machine(house: House, proxy: MongoProxy) -> None:
+    """The vault; then a transaction: its turn, by what the caller came in, what that changes, and the commit."""
+    house.server.add_user("you")
+    proxy.reset()
+    house.api("PUT", "/members/you", {"role": "write"})
+    assert proxy.commands == ["find", "findAndModify", "find", "find", "update", "update", "commitTransaction"]
+    house.api("GET", "")  # for whoever is let in somewhere, what is remembered of logins is looked at anew
+    proxy.reset()
+    house.api("POST", "/invitations", {})
+    looks = ["find", "find", "find", "aggregate", "delete", "aggregate"]
+    assert proxy.commands == ["find", "findAndModify", *looks, "insert", "commitTransaction"]
