@@ -209,6 +209,8 @@ class Connection:
             refused = self._refusal(response, body)
             if refused.code == "other-vault" and self._belonging is not None:
                 raise self._belonging.other() from refused
+            if refused.code == "wrong-host":  # whoever runs the server has to see to it, and nobody here
+                raise ServerAway(str(refused), then="nothing is lost, it goes on once that is done there")
             raise refused
         return response
 

@@ -116,6 +116,13 @@ def test_a_server_that_asks_for_more_than_our_patience_is_left_alone_at_once(ser
     assert slept == []
 
 
+def test_a_server_that_does_not_know_its_name_is_waited_for(serve: Serve, connect: Any) -> None:
+    """It was upgraded, and whoever runs it has to name it: nobody is to start `gobi watch` again after that."""
+    script = serve(lambda peer, _: peer.problem(421, "wrong-host"))
+    with pytest.raises(ServerAway, match="no: wrong-host; nothing is lost"):
+        connect(script).vault()
+
+
 def test_a_clear_no_carries_the_protocols_word_and_the_whole_problem(serve: Serve, connect: Any) -> None:
     script = serve(lambda peer, _: peer.problem(410, "cursor-expired", extra=1))
     with pytest.raises(ServerRefused, match="no: cursor-expired") as no:
