@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import falcon
 import msgspec
@@ -23,6 +23,9 @@ from sync.dense import complaint
 T = TypeVar("T")
 
 PIECE = 256 << 10
+# What waits in memory for the rest of a piece, of all bodies together: where many come at once, pieces are smaller.
+MOST_WAITING = 8 << 20
+LEAST_PIECE = 16 << 10
 MAX_JSON = 16 << 20
 _SMALL_JSON = 64 << 10
 
@@ -33,6 +36,8 @@ class Disconnected(Exception):
 
 class RequestBody:
     """One request's body. `length` is None where it comes in chunks, 0 where there is none."""
+
+    under_way: ClassVar[int] = 0  # bodies that are being read in this process
 
     def __init__(self, environ: dict[str, Any], stall_s: float) -> None:
         self._input = environ["wsgi.input"]
@@ -52,6 +57,13 @@ class RequestBody:
         for a broken chunk), Disconnected.
         """
         self.check(limit)
+        RequestBody.under_way += 1
+        try:
+            yield from self._pieces(limit)
+        finally:
+            RequestBody.under_way -= 1
+
+    def _pieces(self, limit: int) -> Iterator[bytes]:
         while not self.finished:
             if self.received:
                 time.sleep(0)  # gevent never yields by itself while data is ready
@@ -79,7 +91,8 @@ class RequestBody:
         return b"".join(self.chunks(limit))
 
     def _read(self) -> bytes:
-        size = PIECE if self.length is None else min(PIECE, self.length - self.received)
+        most = min(PIECE, max(LEAST_PIECE, MOST_WAITING // max(1, RequestBody.under_way)))
+        size = most if self.length is None else min(most, self.length - self.received)
         if self._connection is not None:
             self._connection.wait()  # who has not signed in has a deadline, whatever comes meanwhile
         try:

@@ -19,6 +19,7 @@ import pytest
 
 from tests.handlers.site import sha256
 from tests.server import PASSWORD, PATIENCE_S, USER, GobiServer
+from tests.services import wait_until
 
 BASIC = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 _numbers = itertools.count(1)
@@ -450,6 +451,26 @@ def test_a_large_upload_and_download_leave_the_server_small_and_awake(own_place:
         knocking.join()
     assert max(waits) < 1  # it was never shut out; how long exactly is a benchmark's business
     assert memory(own_place.server) < 80_000_000
+
+
+def test_five_hundred_uploads_under_way_at_once_leave_the_server_small(own_place: Place) -> None:
+    """Each holds a quarter of a megabyte that has come, and waits for the rest."""
+    lines = [own_place.line() for _ in range(500)]
+    piece = os.urandom(256 << 10)
+    for number, line in enumerate(lines):
+        line.head("PUT", own_place.file(f"{number}"), Content_Length=str(1 << 20), If_None_Match="*")
+        line.send(piece)
+    incoming = own_place.server.data_dir / "bodies" / "tmp"
+
+    def received() -> int:
+        return sum(path.stat().st_size for path in incoming.iterdir())
+
+    wait_until(lambda: received() >= 400 * len(piece), "most of it to arrive")
+    assert memory(own_place.server) < 128_000_000
+    for line in lines:
+        line.close()
+    wait_until(lambda: not any(incoming.iterdir()), "what was cut off to go")
+    assert own_place.files() == []
 
 
 def memory(server: GobiServer) -> int:
