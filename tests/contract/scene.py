@@ -18,6 +18,7 @@ from handlers.exchange import Environ
 from ops.settings import Settings
 from store.base import Metadata, Role
 from store.bodies import DiskBodies
+from store.mongo import MongoMetadata
 from store.people import device_hash
 from sync import invitation
 from tests.contract.backends import Backend
@@ -97,6 +98,7 @@ class House:
     def __init__(self, folder: Path, backend: Backend) -> None:
         self.metadata = Late(backend.open())
         self.elsewhere = backend.open()
+        self.writes_together = isinstance(self.elsewhere, MongoMetadata)  # with other workers, not one after another
         self.bodies = folder / "bodies"
         self.during: Callable[[], None] | None = None
         self._application = create_app(
