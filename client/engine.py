@@ -13,7 +13,7 @@ from client import guard
 from client.ahead import Ahead, ahead
 from client.changes import MassDelete, Outgoing, check_mass_delete, collect
 from client.conversation import CHUNK, Answer, CursorExpired, converse
-from client.foresee import Heard, foresee
+from client.foresee import Heard, bases_of_deletes, confirming, foresee
 from client.hold import hold, resume
 from client.ignore import FILE as IGNORE_FILE
 from client.index import START, Index
@@ -72,7 +72,7 @@ class Engine:
         self._chunk = chunk
         self._ahead = work_ahead
         self._room = Room()
-        self._unasked = 0  # files deleted here on a notice's word alone, since the server was asked
+        self._unasked: dict[str, int] = {}  # deleted here on a notice's word alone: the stamps, by path
         self._seen = 0  # the newest stamp that the cursor is known to be past
         self._resumed = False  # whether what an earlier process left has been dealt with
         self._lost = 0  # bodies that the server misses, by its last answer
@@ -179,14 +179,15 @@ class Engine:
             outgoing = collect(view, some, waiting, self._fs, full=False, propagate_deletes=False)
         if heard is not None:
             unsettled = {one.path for one in (*waiting, *later) if one.op != DELETE}
-            answer = foresee(outgoing.changes, heard, records, self._index.cursor, unsettled, self._unasked)
+            answer = foresee(outgoing.changes, heard, records, self._index.cursor, unsettled, len(self._unasked))
             if answer is not None:
-                self._unasked += sum(action.do == "delete_local" for action in answer.actions.values())
+                self._unasked |= bases_of_deletes(answer.actions, records)
                 again = self._settle(view, waiting, later, outgoing, answer, report, foreseen=True)
                 self._seen = max([self._seen, *(message.stamp for message in heard)])
                 return again
-        answer = converse(self._transport, self._index.cursor, outgoing.changes, records, self._chunk)
-        self._unasked = 0
+        changes = confirming(self._unasked, outgoing.changes, records, view)
+        answer = converse(self._transport, self._index.cursor, changes, records, self._chunk)
+        self._unasked = {}
         self._chunk = answer.chunk
         self._look_at_the_rest(view, answer, paths, touched, [*waiting, *later])
         return self._settle(view, waiting, later, outgoing, answer, report)
@@ -287,8 +288,9 @@ class Engine:
                 check_mass_delete(outgoing, sum(record.stamp is not None for record in records.values()))
             try:
                 cursor = START if full else self._index.cursor
-                answer = converse(self._transport, cursor, outgoing.changes, records, self._chunk)
-                self._unasked = 0
+                changes = outgoing.changes if full else confirming(self._unasked, outgoing.changes, records, view)
+                answer = converse(self._transport, cursor, changes, records, self._chunk)
+                self._unasked = {}
                 self._chunk = answer.chunk
             except CursorExpired:
                 full = True

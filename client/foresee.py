@@ -13,6 +13,7 @@ from typing import NamedTuple
 from client import said
 from client.conversation import Answer
 from client.index import Record
+from client.scan import View
 from sync.model import Action, Change, Json, Verb, Version
 
 BELIEVED = 5
@@ -71,6 +72,26 @@ def foresee(
         do: Verb = "upload" if change.kind == "put" else "delete_remote"
         answer.actions[change.path] = Action(do, change.path, None, change.base)
     return answer
+
+
+def bases_of_deletes(actions: Mapping[str, Action], records: Mapping[str, Record]) -> dict[str, int]:
+    """The versions of what is deleted here, by path."""
+    return {
+        path: records[path].stamp or 0
+        for path, action in actions.items()
+        if action.do == "delete_local" and path in records
+    }
+
+
+def confirming(
+    unasked: Mapping[str, int], changes: Sequence[Change], records: Mapping[str, Record], view: View
+) -> Sequence[Change]:
+    """`changes`, and with them what was deleted on a notice's word: where that was not so, it comes back."""
+    reported = {change.path for change in changes}
+    gone = [path for path in unasked if path not in reported and path not in records and path not in view.entries]
+    if not gone:
+        return changes
+    return sorted([*changes, *(Change(path, "missing", unasked[path]) for path in gone)], key=lambda one: one.path)
 
 
 def lacks_new_names(heard: Sequence[Heard], records: Mapping[str, Record]) -> bool:

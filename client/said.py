@@ -132,6 +132,8 @@ def _object(value: object) -> Json:
 def _text(value: object, most: int) -> str:
     if not isinstance(value, str) or len(value) > most:
         raise ValueError("no text, or too long a one")
+    if not value.isascii():
+        value.encode()  # JSON can spell halves of characters, which no file of ours can hold
     return value
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from client.changes import FEW
-from client.foresee import Heard
+from client.foresee import BELIEVED, Heard
 from client.guard import WHAT, is_held
 from client.pending import Touched
 from sync.model import Version
@@ -324,3 +324,38 @@ def test_files_that_others_only_renamed_are_not_replaced(laptop: Machine, deskto
     laptop.sync()
     assert desktop.sync().in_step
     assert desktop.trash() == []
+
+
+# -- what nobody did
+
+
+def test_a_forged_notice_deletes_nothing_in_bulk(vault: Server, laptop: Machine, desktop: Machine) -> None:
+    """Whoever gets at the server's bus can say anything; the log has another word."""
+    fill(laptop, desktop, 100)
+    heads = list(versions_of(vault))
+    forged = [head._replace(kind="delete", hash=None, size=0, stamp=head.stamp + 1000) for head in heads]
+    engine = desktop.engine()
+    for message in (forged, forged[:50], forged[: BELIEVED + 1]):
+        engine.follow(Touched(), [Heard(desktop.index.cursor, desktop.index.cursor, tuple(message))])
+        assert len(desktop.files()) == 100
+    for one in forged:
+        engine.follow(Touched(), [Heard(desktop.index.cursor, desktop.index.cursor, (one,))])
+        assert len(desktop.files()) >= 100 - BELIEVED
+    engine.follow(Touched(), None)
+    assert len(desktop.files()) == 100, "what nobody has deleted is back once the server was asked"
+
+
+def test_what_was_deleted_as_it_was_told_stays_so_when_the_server_is_asked(
+    vault: Server, laptop: Machine, desktop: Machine
+) -> None:
+    fill(laptop, desktop, 40)
+    before = vault.vault.clock
+    delete(laptop, BELIEVED)
+    told = tuple(version for version in versions_of(vault) if version.stamp > before)
+    engine = desktop.engine()
+    engine.follow(Touched(), [Heard(desktop.index.cursor, desktop.index.cursor, told)])
+    for _ in range(2):
+        engine.follow(Touched(), None)
+        assert len(desktop.files()) == 40 - BELIEVED
+    desktop.sync()
+    assert desktop.files() == laptop.files()
