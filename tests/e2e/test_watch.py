@@ -319,7 +319,11 @@ def test_most_of_a_folder_is_not_deleted_and_all_else_goes_on(house: House, lapt
         watching.wait_for("more than half of the files went at once")
         laptop.write("29.md", "edited")
         watching.wait_for("sent 29.md")
-        assert laptop.status()["refused"][0]["path"] == "what was deleted here (29 files)"
+        # On a busy machine the last of them are seen a moment later.
+        wait_until(
+            lambda: [row["path"] for row in laptop.status()["refused"]] == ["what was deleted here (29 files)"],
+            "all of them to be held back",
+        )
     assert len(house.live()) == 30
     with Watching(laptop):
         assert len(laptop.files()) == 30
