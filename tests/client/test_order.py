@@ -106,10 +106,10 @@ def test_a_folder_takes_the_place_of_a_file_and_the_other_way_round(
     laptop.move("plans/one", "one")
     laptop.delete("plans/two")
     laptop.write("plans", "a file now")
-    laptop.sync(propagate_deletes=True)
-    assert vault.files() == laptop.files()
-    desktop.sync()
-    assert desktop.files() == laptop.files()
+    reports = [laptop.sync(propagate_deletes=True), desktop.sync()]
+    assert [report.notes for report in reports] == [[], []], "nothing was in the way of anything"
+    assert vault.files() == {"notes/inside": b"a file", "one": b"in a folder", "plans": b"a file now"}
+    assert laptop.files() == desktop.files() == vault.files()
 
 
 def test_what_is_in_the_way_of_a_new_name() -> None:
