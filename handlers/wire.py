@@ -19,6 +19,7 @@ from handlers.bodies import RequestBody
 from handlers.exchange import Environ, Exchange
 from handlers.measures import Measures
 from handlers.strangers import CONNECTION, Bounds, Strangers
+from store.offload import BULK
 
 LINGER_S = 2.0
 LINGER_BYTES = 32 << 20
@@ -61,6 +62,7 @@ class Wire:
         connection = environ[CONNECTION] = self.strangers.of(environ)
         connection.ask(environ)
         body = environ["gobi.body"] = RequestBody(environ, self._stall_s)
+        BULK.set(body.length is None or body.length > SMALL)
         exchange = self._measures.request(environ)
         sock = environ.get("gunicorn.socket")
         if sock is not None:
