@@ -214,10 +214,13 @@ def _of_rows(count: int) -> int:
 def _result(row: Json, sent: Mapping[str, Change]) -> Result:
     """Raises ValueError, KeyError, TypeError."""
     change = sent[said.word(row["path"])]
+    status = said.word(row["status"])
     stored, conflict, code, head = (row.get(name) for name in ("version", "conflict", "code", "head"))
+    if status == "rejected":  # what it carries is the version in the way, which may be of another path
+        stored, head = None, head or stored
     return Result(
         change.path,
-        said.word(row["status"]),
+        status,
         None if stored is None else _stored(stored, change),
         None if conflict is None else said.kept_conflict(conflict, change.path),
         said.optional_word(code),

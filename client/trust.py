@@ -24,6 +24,7 @@ def context_for(authority: str | None) -> SSLContext:
     import ssl
 
     context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # which Python leaves to how OpenSSL was built
     if authority is not None:
         context.load_verify_locations(cadata=authority)
     return context

@@ -215,10 +215,11 @@ def _connected(place: str, error: Exception) -> Finding:
         return _away(f"{place} has a certificate that does not hold: {failed[1]}", _certificate(failed[1]))
     if "TLSV1_ALERT" in text or "SSLV3_ALERT" in text:
         return _away(f"{place} breaks off the TLS handshake", _ACCESS_LIST)
+    without = f"take tls=true out of {SETTING} where mongod does without"
     if "[SSL" in text:
-        advice = f"take tls=true out of {SETTING} where mongod does without; {_ACCESS_LIST}"
-        return _away(f"{place} does not answer in TLS", advice)
-    advice = f"where it wants TLS, as Atlas does, add tls=true to {SETTING}; {_ACCESS_LIST}"
+        return _away(f"{place} does not answer in TLS", f"{without}; {_ACCESS_LIST}")
+    # A mongod without TLS that is asked in TLS may close before it says anything: which of both it is, is not known.
+    advice = f"where it wants TLS, as Atlas does, add tls=true to {SETTING}; {without}; {_ACCESS_LIST}"
     return _away(f"{place} closes the connection", advice)
 
 

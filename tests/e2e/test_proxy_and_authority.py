@@ -11,9 +11,10 @@ import pytest
 
 from tests.e2e.machines import House, Machine
 from tests.middlemen import ForwardProxy
+from tests.server import NAME_BEHIND_PROXIES
 from tests.services import wait_until
 
-NAME = "pi.example.org"  # which only the proxy knows
+NAME = NAME_BEHIND_PROXIES
 
 
 def certificate(folder: Path, name: str) -> tuple[Path, Path]:

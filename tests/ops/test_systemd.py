@@ -233,7 +233,7 @@ def test_a_watch_lives_with_the_system_calls_that_its_unit_file_allows(tmp_path:
             phone.rename("a/run.sh", "b/run.sh")
             phone.sync()
             wait_until(lambda: laptop.has("b/run.sh") and laptop.read("b/run.sh") == "two\n", "the edit to arrive")
-            assert (laptop.folder / "b" / "run.sh").stat().st_mode & 0o111
+            wait_until(lambda: bool((laptop.folder / "b" / "run.sh").stat().st_mode & 0o111), "its permission")
             laptop.write("c.md", "from here\n")
             wait_until(lambda: (phone.sync(), phone.has("c.md"))[1], "what was written here")
             laptop.delete("c.md")

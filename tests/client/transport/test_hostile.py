@@ -99,6 +99,20 @@ def test_what_was_stored_is_what_was_sent(serve: Serve, connect: Any, made: Json
             transport.push([put_of("a.md", BODY)], {"a.md": BODY}, keep=False)
 
 
+def test_a_refusal_carries_the_version_that_is_in_the_way_and_that_is_of_another_path(
+    serve: Serve, connect: Any
+) -> None:
+    blocker = PUT | {"path": "a.md/b.md"}
+    row = {"path": "a.md", "status": "rejected", "code": "path-taken", "version": blocker, "head": blocker}
+    row_of_old = {name: value for name, value in row.items() if name != "head"}
+    transport: HttpTransport = connect(serve(said({"results": [row]}), said({"results": [row_of_old]})))
+    for _ in range(2):
+        result = transport.push([put_of("a.md", BODY)], {"a.md": BODY}, keep=False).results[0]
+        assert (result.status, result.code, result.version) == ("rejected", "path-taken", None)
+        assert result.head is not None
+        assert result.head.path == "a.md/b.md"
+
+
 # -- what has no end
 
 
